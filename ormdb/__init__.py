@@ -1,0 +1,80 @@
+"""ormdb: an embedded database that answers graph fetches.
+
+    with ormdb.open("flights.ormdb", schema=[Airport, Flight]) as db:
+        db.fetch(Airport.where(Airport.faa == "JFK").include(Airport.departures))
+
+What is listed in `__all__` is public; every module below is private by convention.
+"""
+
+from __future__ import annotations
+
+from ormdb import errors
+from ormdb.database.database import Database, DatabaseStatistics
+from ormdb.database.maintenance import restore
+from ormdb.database.opening import open_database as open  # noqa: A004  # as in gzip.open, shelve.open
+from ormdb.database.reading import Snapshot
+from ormdb.database.writing import Transaction
+from ormdb.errors import OrmdbError
+from ormdb.ir.graph import FanoutBudget
+from ormdb.ir.schema import SchemaBundle
+from ormdb.model.annotation import Json
+from ormdb.model.column import Assignment, Column, Order, Predicate
+from ormdb.model.entity import Entity
+from ormdb.model.fields import (
+    Field,
+    Many,
+    One,
+    check,
+    desc,
+    expression,
+    field,
+    index,
+    many,
+    now,
+    one,
+    sequence,
+    uuid7,
+)
+from ormdb.model.query import Query
+from ormdb.model.relation import Key
+from ormdb.model.result import Result
+from ormdb.session import Context
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Assignment",
+    "Column",
+    "Context",
+    "Database",
+    "DatabaseStatistics",
+    "Entity",
+    "FanoutBudget",
+    "Field",
+    "Json",
+    "Key",
+    "Many",
+    "One",
+    "Order",
+    "OrmdbError",
+    "Predicate",
+    "Query",
+    "Result",
+    "SchemaBundle",
+    "Snapshot",
+    "Transaction",
+    "__version__",
+    "check",
+    "desc",
+    "errors",
+    "expression",
+    "field",
+    "index",
+    "many",
+    "now",
+    "one",
+    "open",
+    "restore",
+    "sequence",
+    "uuid7",
+]

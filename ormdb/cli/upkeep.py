@@ -1,0 +1,106 @@
+"""`ormdb check`, `stats`, `backup`, `restore`, `compact`: looking after a database file.
+
+ormdb check flights.ormdb --deep        exit code 1 when something is wrong
+ormdb backup flights.ormdb monday.ormdb
+ormdb restore monday.ormdb flights.ormdb --overwrite
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+import ormdb
+from ormdb.cli.console import json_line, output, safe, say, write_line
+from ormdb.cli.tables import plain_table
+from ormdb.database.maintenance import restore as restore_database
+
+
+@click.command()
+@click.argument("database")
+@click.option("--deep", is_flag=True, help="Compare every row, entry and commit with the others.")
+@click.pass_context
+def check(context: click.Context, database: str, deep: bool) -> None:
+    """Look for damage.  The exit code is 1 when there is some."""
+    with ormdb.open(database, read_only=True) as db:
+        report = db.check(deep=deep)
+    counts = ", ".join(
+        f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(report.counts).items()
+    )
+    for problem in report.problems:
+        write_line(safe(f"{problem.kind}: {problem.sentence}"))
+    if report.more:
+        write_line(f"and {report.more:,} problems more")
+    if report.is_clean:
+        write_line(f"sound at commit {report.version}: looked at {counts}")
+        return
+    say(f"{len(report.problems) + report.more:,} problems; restore a backup")
+    context.exit(1)
+
+
+@click.command()
+@click.argument("database")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stats(database: str, as_json: bool) -> None:
+    """Print how many rows there are, how large the file is, how far history goes back."""
+    with ormdb.open(database, read_only=True) as db:
+        found = db.statistics()
+    engine = {
+        "map_bytes": found.engine.map_bytes,
+        "used_bytes": found.engine.used_bytes,
+        "readers": found.engine.readers,
+        **found.engine.details,
+    }
+    if as_json:
+        whole = {
+            "version": found.version,
+            "schema_version": found.schema_version,
+            "horizon": found.horizon,
+            "rows": found.rows,
+            "engine": engine,
+        }
+        write_line(json_line(whole))
+        return
+    table = plain_table(["entity", "rows"])
+    for name, count in found.rows.items():
+        table.add_row(Text(safe(name)), Text(f"{count:,}", justify="right"))
+    output().print(table)
+    facts = plain_table(["", ""])
+    facts.add_row("commit", f"{found.version:,}")
+    facts.add_row("schema version", f"{found.schema_version:,}")
+    facts.add_row("history from commit", f"{found.horizon:,}")
+    for name, count in engine.items():
+        facts.add_row(Text(safe(name.replace("_", " "))), f"{count:,}")
+    output().print(facts)
+
+
+@click.command()
+@click.argument("database")
+@click.argument("target")
+def backup(database: str, target: str) -> None:
+    """Copy the newest commit to the new file TARGET, while others go on writing."""
+    with ormdb.open(database, read_only=True) as db:
+        db.backup(target)
+    say(f"{target}: {Path(target).stat().st_size:,} bytes")
+
+
+@click.command()
+@click.argument("backup_file", metavar="BACKUP")
+@click.argument("database")
+@click.option("--overwrite", is_flag=True, help="Replace the database if it is there.")
+def restore(backup_file: str, database: str, overwrite: bool) -> None:
+    """Make DATABASE out of BACKUP, which is verified first and stays as it is."""
+    restore_database(backup_file, database, overwrite=overwrite)
+    say(f"{database}: restored from {backup_file}")
+
+
+@click.command()
+@click.argument("database")
+def compact(database: str) -> None:
+    """Rewrite the file without its free pages.  Nobody else may have it open."""
+    with ormdb.open(database) as db:
+        outcome = db.compact()
+    say(f"{database}: {outcome.bytes_before:,} bytes before, {outcome.bytes_after:,} now")

@@ -1,0 +1,371 @@
+"""Database: an open embedded database.
+
+    with ormdb.open("flights.ormdb", schema=[Airport, Flight, Plane]) as db:
+        db.fetch(Airport.where(...).include(...))        one snapshot
+        db.insert(Airport(...))                          one commit
+        with db.transaction() as txn: ...                one commit
+        with db.snapshot() as snapshot: ...              one snapshot
+
+Threads: a Database serves any number of threads.  Reads run side by side and never wait for the
+writer; writes take turns.  After a fork only the parent may use it.
+
+Invariants (held by tests/conformance/test_sessions.py):
+  1. Every statement sees one commit, as a whole.
+  2. A database that was closed, or opened by the parent of a fork, refuses every statement.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ormdb.catalog.registry import load_bundle
+from ormdb.clock import Clock
+from ormdb.database.loading import BulkLoad, Progress
+from ormdb.database.maintenance import (
+    CompactOutcome,
+    ReclaimOutcome,
+    back_up,
+    check_engine,
+    compact_engine,
+    reclaim_engine,
+)
+from ormdb.database.reading import ReadQueries, Snapshot
+from ormdb.database.writing import Transaction
+from ormdb.errors import ClosedError, CorruptionError
+from ormdb.ir.graph import AsOf, GraphQuery
+from ormdb.ir.mutation import Mutation, MutationOutcome
+from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.value import RowDict, Value
+from ormdb.model.declaration import entity_name
+from ormdb.model.entity import Entity
+from ormdb.model.face import TypedSession
+from ormdb.query.assemble import GraphAnswer
+from ormdb.query.cache import PlanCache, PlanCacheStatistics
+from ormdb.query.fetch import count, exists, fetch
+from ormdb.query.get import Getters
+from ormdb.session import Context
+from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
+from ormdb.storage.findings import CheckReport
+from ormdb.storage.head import Head, read_head
+from ormdb.storage.layout import Layout
+from ormdb.storage.views import CurrentView
+from ormdb.txn.commit import CommitRequest, Committer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStatistics:
+    """Counters and sizes of an open database."""
+
+    version: int
+    schema_version: int
+    horizon: int
+    rows: dict[str, int]
+    engine: EngineStatistics
+    plans: PlanCacheStatistics
+
+
+class Database(ReadQueries, TypedSession):
+    """An open database; made by `ormdb.open`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Clock,
+        context: Context,
+        retention: datetime.timedelta,
+        classes: Iterable[type[Entity]] = (),
+    ) -> None:
+        self.engine = engine
+        self._classes = {entity_name(declared): declared for declared in classes}
+        self._clock = clock
+        self._context = context
+        self._plans = PlanCache(clock)
+        self._getters = Getters(clock)
+        self._layouts: dict[int, Layout] = {}
+        self._lock = threading.Lock()
+        self._snapshots: set[Snapshot] = set()
+        self._closed = False
+        self.committer = Committer(
+            engine,
+            clock,
+            layout_at=self._layout_at,
+            pinned=self._oldest_pinned,
+            retention_us=retention // datetime.timedelta(microseconds=1),
+        )
+
+    # --- reading ------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str | None:
+        """The file; None for a database in memory."""
+        return self.engine.path
+
+    @property
+    def entity_classes(self) -> Mapping[str, type[Entity]]:
+        """The classes the database was opened with, by the name of their entity."""
+        return self._classes
+
+    @property
+    def schema(self) -> SchemaBundle:
+        """The newest bundle."""
+        with self.snapshot() as snapshot:
+            return snapshot.schema
+
+    @property
+    def version(self) -> int:
+        """The newest commit."""
+        with self.snapshot() as snapshot:
+            return snapshot.version
+
+    def snapshot(self, *, as_of: AsOf | None = None, context: Context | None = None) -> Snapshot:
+        """A reader that keeps seeing one commit, until it is closed.
+
+        Raises:
+          HistoryError: `as_of` is in the future or no longer kept.
+        """
+        txn = self._begin_read()
+        try:
+            head = self._head(txn)
+            snapshot = Snapshot(
+                txn,
+                head,
+                self._layout_at(txn, head.schema_version),
+                plans=self._plans,
+                getters=self._getters,
+                clock=self._clock,
+                context=context or self._context,
+                as_of=as_of,
+                on_close=self._snapshots.discard,
+            )
+        except BaseException:
+            txn.close()
+            raise
+        self._snapshots.add(snapshot)
+        return snapshot
+
+    def begin_snapshot(
+        self, *, as_of: AsOf | None = None, context: Context | None = None
+    ) -> Snapshot:
+        """`snapshot`, as the session protocol names it."""
+        return self.snapshot(as_of=as_of, context=context)
+
+    def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
+        """Fetch a graph at the newest commit, or as of the query's."""
+        with self.snapshot(context=context) as snapshot:
+            return fetch(snapshot.reading(query), query)
+
+    def run_get(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> RowDict | None:
+        """One row by its identity at the newest commit; the shortest way in."""
+        txn = self._begin_read()
+        try:
+            head = self._head(txn)
+            layout = self._layout_at(txn, head.schema_version)
+            view = CurrentView(txn, head.version)
+            return self._getters.getter(layout, entity).get(view, identity)
+        finally:
+            txn.close()
+
+    def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
+        """How many roots the query's filter keeps."""
+        with self.snapshot(context=context) as snapshot:
+            return count(snapshot.reading(query), query)
+
+    def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
+        """Whether the query's filter keeps any root."""
+        with self.snapshot(context=context) as snapshot:
+            return exists(snapshot.reading(query), query)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def transaction(self, *, context: Context | None = None) -> Transaction:
+        """Many statements, one commit."""
+        self._require_open()
+        return Transaction(
+            self.committer,
+            self.snapshot,
+            plans=self._plans,
+            getters=self._getters,
+            clock=self._clock,
+            context=context or self._context,
+        )
+
+    def begin(self, *, context: Context | None = None) -> Transaction:
+        """`transaction`, as the session protocol names it."""
+        return self.transaction(context=context)
+
+    def run_mutations(
+        self, mutations: Sequence[Mutation], *, context: Context | None = None
+    ) -> list[MutationOutcome]:
+        """Apply the mutations in one commit, all or none."""
+        self._require_open()
+        principal = (context or self._context).principal
+        request = CommitRequest(mutations=tuple(mutations), principal=principal)
+        return list(self.committer.commit(request).outcomes)
+
+    def bulk_load(
+        self,
+        entity: str | type[Entity],
+        rows: Iterable[RowDict | Entity],
+        *,
+        progress: Progress | None = None,
+        total: int | None = None,
+    ) -> int:
+        """Insert many rows in one commit; the fast way in.
+
+        Args:
+          entity: which entity, by name or class.
+          rows: dicts by field name, or entity objects; consumed once, in chunks.
+          progress: called with (rows done, rows in all or None) after each chunk.
+          total: how many rows there will be, if known.
+
+        Returns:
+          How many rows were loaded.
+
+        Raises:
+          ConstraintError and its like: a row was refused; nothing was loaded.
+        """
+        self._require_open()
+        load = BulkLoad(self.committer, principal=self._context.principal)
+        return load.run([(entity_name(entity), rows)], progress=progress, total=total)
+
+    def bulk_load_all(
+        self,
+        loads: Iterable[tuple[str | type[Entity], Iterable[RowDict | Entity]]],
+        *,
+        progress: Progress | None = None,
+        total: int | None = None,
+    ) -> int:
+        """Insert many rows of several entities in one commit, in the order given.
+
+        Rows may refer to any other row of the load, earlier or later.  See `bulk_load`.
+        """
+        self._require_open()
+        load = BulkLoad(self.committer, principal=self._context.principal)
+        named = [(entity_name(entity), rows) for entity, rows in loads]
+        return load.run(named, progress=progress, total=total)
+
+    # --- maintenance --------------------------------------------------------------------------
+
+    def check(self, *, deep: bool = False) -> CheckReport:
+        """Verify the file, while it is in use: head, schema, log and counters, or everything.
+
+        Damage is what this looks for, so it is in the report and never an exception.  A deep
+        check holds up writers while it looks at the pages of the file.
+        """
+        self._require_open()
+        return check_engine(self.engine, deep=deep)
+
+    def backup(self, path: str | os.PathLike[str], *, compact: bool = True) -> None:
+        """Copy the newest commit to a new file, while everybody goes on.
+
+        Args:
+          path: where; nothing may be there.
+          compact: leave free pages out, which takes longer and makes a smaller file.
+
+        Raises:
+          UsageError: the file exists, or its folder does not.
+          CorruptionError: what was copied is not sound.
+        """
+        self._require_open()
+        back_up(self.engine, path, compact=compact)
+
+    def compact(self) -> CompactOutcome:
+        """Rewrite the file without its free pages.  Only its only user may do that.
+
+        Raises:
+          BusyError: another process, snapshot, transaction or Database has the file open.
+        """
+        self._require_open()
+        return compact_engine(self.engine)
+
+    def reclaim(
+        self, *, keep: datetime.timedelta | None = None, keep_versions: int | None = None
+    ) -> ReclaimOutcome:
+        """Drop old versions now, which commits otherwise do bit by bit.
+
+        Args:
+          keep: how long versions are kept; the retention of this database when neither is given.
+          keep_versions: how many versions are kept; with `keep`, what either keeps is kept.
+        """
+        self._require_open()
+        return reclaim_engine(
+            self.committer, self._layout_at, keep=keep, keep_versions=keep_versions
+        )
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def statistics(self) -> DatabaseStatistics:
+        """Counters and sizes."""
+        with self.snapshot() as snapshot:
+            head = snapshot.head
+            view = snapshot.view()
+            rows = {
+                name: view.row_count(entity) or 0
+                for name, entity in snapshot.layout.entities.items()
+            }
+        return DatabaseStatistics(
+            version=head.version,
+            schema_version=head.schema_version,
+            horizon=head.horizon,
+            rows=rows,
+            engine=self.engine.statistics(),
+            plans=self._plans.statistics(),
+        )
+
+    def close(self) -> None:
+        """End every snapshot and close the file.  Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        for snapshot in list(self._snapshots):
+            snapshot.close()
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = " closed" if self._closed else ""
+        return f"<Database {self.path or ':memory:'}{state}>"
+
+    def _begin_read(self) -> ReadTransaction:
+        self._require_open()
+        return self.engine.begin_read()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("this database is closed; open it again with ormdb.open")
+
+    def _head(self, txn: ReadTransaction) -> Head:
+        head = read_head(txn)
+        if head is None:
+            raise CorruptionError("the database lost its head record; restore a backup")
+        return head
+
+    def _layout_at(self, txn: ReadTransaction, schema_version: int) -> Layout:
+        layout = self._layouts.get(schema_version)
+        if layout is None:
+            # Two threads may both build it; they build the same, and the first one stays.
+            made = Layout(load_bundle(txn, schema_version))
+            layout = self._layouts.setdefault(schema_version, made)
+        return layout
+
+    def _oldest_pinned(self) -> int | None:
+        return min((snapshot.version for snapshot in list(self._snapshots)), default=None)

@@ -1,0 +1,238 @@
+"""Snapshots: many queries on one commit.
+
+    with db.snapshot() as snapshot:              the newest commit, held still
+    with db.snapshot(as_of=41) as snapshot:      commit 41, read through history
+
+A reader at the newest commit reads current spaces alone.  A query with an `as_of` of its own
+reads that version through the same snapshot.
+
+Threads: a snapshot may be handed from thread to thread; it serves one query at a time.
+
+Invariants (held by tests/conformance/test_sessions.py):
+  1. Every query of a snapshot sees the same commit, whatever is committed meanwhile.
+  2. A version before the horizon or after the snapshot is refused with HistoryError.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from ormdb.clock import Clock
+from ormdb.errors import ClosedError, HistoryError, ValueTypeError
+from ormdb.ir.graph import AsOf, GraphQuery
+from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.value import RowDict, Value
+from ormdb.model.face import TypedReader
+from ormdb.query.assemble import GraphAnswer
+from ormdb.query.cache import PlanCache
+from ormdb.query.fetch import Reading, count, exists, fetch
+from ormdb.query.get import Getters
+from ormdb.session import Context
+from ormdb.storage.changelog import version_at
+from ormdb.storage.engine import ReadTransaction
+from ormdb.storage.head import Head
+from ormdb.storage.layout import Layout
+from ormdb.storage.views import CurrentView, PastView, View
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+class ReadQueries(TypedReader):
+    """Runs queries through whatever view `_view` gives."""
+
+    _plans: PlanCache
+    _getters: Getters
+    _clock: Clock
+
+    def _place(self) -> tuple[Layout, View]:
+        raise AssertionError("each reader says where it reads")
+
+    def _reading(self, query: GraphQuery, context: Context | None) -> Reading:
+        raise AssertionError("each reader says how it reads")
+
+    def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
+        """Fetch a graph."""
+        return fetch(self._reading(query, context), query)
+
+    def run_get(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> RowDict | None:
+        """One row by its identity, with all its fields; None when there is none."""
+        layout, view = self._place()
+        return self._getters.getter(layout, entity).get(view, identity)
+
+    def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
+        """How many roots the query's filter keeps."""
+        return count(self._reading(query, context), query)
+
+    def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
+        """Whether the query's filter keeps any root."""
+        return exists(self._reading(query, context), query)
+
+
+class Snapshot(ReadQueries):
+    """A reader that keeps seeing one commit."""
+
+    def __init__(
+        self,
+        txn: ReadTransaction,
+        head: Head,
+        layout: Layout,
+        *,
+        plans: PlanCache,
+        getters: Getters,
+        clock: Clock,
+        context: Context,
+        as_of: AsOf | None = None,
+        on_close: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        self._txn = txn
+        self._head = head
+        self._layout = layout
+        self._plans = plans
+        self._getters = getters
+        self._clock = clock
+        self._context = context
+        self._on_close = on_close
+        self._open = True
+        self._lock = threading.Lock()
+        self.version = resolve_version(txn, head, as_of)
+
+    @property
+    def schema(self) -> SchemaBundle:
+        """The bundle that queries are resolved against."""
+        return self._layout.bundle
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of `schema`."""
+        return self._layout
+
+    @property
+    def head(self) -> Head:
+        """The head record as of the snapshot."""
+        return self._head
+
+    def reading(self, query: GraphQuery) -> Reading:
+        """How this snapshot reads a query: for whoever uses the snapshot alone."""
+        return self._reading(query, None)
+
+    def view(self) -> View:
+        """The view of this snapshot's commit."""
+        self._require_open()
+        return self._view(self.version)
+
+    def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
+        with self._lock:
+            return super().run_fetch(query, context=context)
+
+    def run_get(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> RowDict | None:
+        with self._lock:
+            return super().run_get(entity, identity, context=context)
+
+    def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
+        with self._lock:
+            return super().run_count(query, context=context)
+
+    def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
+        with self._lock:
+            return super().run_exists(query, context=context)
+
+    def close(self) -> None:
+        """Let the commit go.  Closing twice is harmless."""
+        if self._open:
+            self._open = False
+            self._txn.close()
+            if self._on_close is not None:
+                self._on_close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "" if self._open else " closed"
+        return f"<Snapshot commit {self.version}{state}>"
+
+    def _place(self) -> tuple[Layout, View]:
+        self._require_open()
+        return self._layout, self._view(self.version)
+
+    def _reading(self, query: GraphQuery, context: Context | None) -> Reading:
+        self._require_open()
+        version = self.version
+        if query.as_of is not None:
+            version = resolve_version(self._txn, replace(self._head, version=version), query.as_of)
+        return Reading(
+            view=self._view(version),
+            layout=self._layout,
+            context=context or self._context,
+            plans=self._plans,
+            clock=self._clock,
+        )
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ClosedError("this snapshot is closed; take a new one with db.snapshot()")
+
+    def _view(self, version: int) -> View:
+        if version == self._head.version:
+            return CurrentView(self._txn, version)
+        return PastView(self._txn, version)
+
+
+def resolve_version(txn: ReadTransaction, head: Head, as_of: AsOf | None) -> int:
+    """The version that `as_of` means at a snapshot.
+
+    Raises:
+      HistoryError: it is in the future, or no longer kept.
+      ValueTypeError: it is neither a version nor an aware datetime.
+    """
+    if as_of is None:
+        return head.version
+    if not _is_as_of(as_of):
+        raise ValueTypeError(
+            f"as_of is a commit version or an aware datetime, not {type(as_of).__name__}"
+        )
+    if isinstance(as_of, int):
+        version: int | None = as_of
+    elif as_of.tzinfo is None:
+        raise ValueTypeError(
+            f"as_of {as_of} has no time zone; give it one, as in .replace(tzinfo=UTC)"
+        )
+    else:
+        wall_us = (as_of - _EPOCH) // datetime.timedelta(microseconds=1)
+        version = version_at(txn, wall_us, first=head.horizon, last=head.version)
+    if version is None or version < head.horizon:
+        raise HistoryError(
+            f"as of {as_of} is no longer kept: history reaches back to commit {head.horizon}; "
+            "ask for a later one, or keep more with a longer retention",
+            horizon=head.horizon,
+            version=version,
+        )
+    if version > head.version:
+        raise HistoryError(
+            f"commit {version} has not been made yet; the newest is {head.version}",
+            horizon=head.horizon,
+            version=version,
+        )
+    return version
+
+
+def _is_as_of(given: object) -> bool:
+    """Whether a value, which a caller without a type checker passed, can be an `as_of`."""
+    return isinstance(given, int | datetime.datetime) and not isinstance(given, bool)

@@ -1,0 +1,114 @@
+"""Expressions: filters, checks, computed fields and policies are all made of these nodes.
+
+    dep_delay > 120 and origin.name == "Kennedy"
+
+    And(items=(Compare(op=">", left=FieldRef(path=("dep_delay",)), right=Literal(value=120)),
+               Compare(op="==", left=FieldRef(path=("origin", "name")), right=Literal(...))))
+
+Truth is SQL's: a comparison with NULL is neither true nor false; a filter keeps a row when its
+expression is true, a check refuses a row when its expression is false.  `ir.evaluate` is the
+definition; generated code in `query` must agree with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal as Choice
+from typing import TypeAlias
+
+from ormdb.ir.value import Value
+
+CompareOp: TypeAlias = Choice["==", "!=", "<", "<=", ">", ">="]
+ArithmeticOp: TypeAlias = Choice["+", "-", "*", "/", "%"]
+# Every function of the language.  Arguments are positional.
+FunctionName: TypeAlias = Choice[
+    "lower", "upper", "length", "abs", "coalesce", "concat", "trim", "now", "uuid7", "year"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Literal:
+    """A constant; None is NULL."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """A value given when the query runs; plans hold these in place of literals."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRef:
+    """A field of the row: the last name; the names before it are to-one relations to follow."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """NULL when either side is NULL."""
+
+    op: CompareOp
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InList:
+    """Whether `operand` equals one of `items`; a NULL item makes "no" into NULL, as in SQL."""
+
+    operand: Expr
+    items: Literal | Param  # the value is a tuple
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsNull:
+    """Never NULL itself."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class And:
+    """Three-valued conjunction; with no items, true."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Or:
+    """Three-valued disjunction; with no items, false."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not:
+    """NULL stays NULL."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """NULL when either side is NULL; `/` is true division, division by zero gives NULL."""
+
+    op: ArithmeticOp
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A function of the language over its arguments."""
+
+    name: FunctionName
+    arguments: tuple[Expr, ...]
+
+
+Expr: TypeAlias = (
+    Literal | Param | FieldRef | Compare | InList | IsNull | And | Or | Not | Arithmetic | Call
+)

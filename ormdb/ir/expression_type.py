@@ -1,0 +1,516 @@
+"""Which type an expression has, and its literals in the form that type needs.
+
+    Flight.day > "2013-06-01"           day is a date, so the text becomes datetime.date(2013, 6, 1)
+    Flight.distance * 1.6 > 100         int * float is a float, 100 becomes 100.0
+    Flight.dep_delay == "late"          QueryError: Flight.dep_delay is an int and cannot be
+                                        compared with the text 'late'; compare it with an int
+
+A literal takes the form of what it stands beside (`ir.coerce`).
+
+Int goes with float and with decimal; float and decimal never meet, because no result of theirs is
+exact in either.  JSON, lists and structs can only be tested with `is None`.
+
+Invariants (held by tests/property/test_expression_laws.py and
+tests/unit/ir/test_expression_type.py):
+  1. `coerce_literals` is idempotent, and never changes what `ir.evaluate` says.
+  2. An expression that is accepted here can be evaluated for every row of the types resolved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeGuard, assert_never
+
+from ormdb import limits
+from ormdb.errors import LimitError, QueryError
+from ormdb.ir.coerce import ANY_DECIMAL, a_class, a_type, coerce_value, literal_type
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+    Param,
+)
+from ormdb.ir.show import show_value
+from ormdb.ir.value import (
+    BoolType,
+    BytesType,
+    DateType,
+    DecimalType,
+    DurationType,
+    EnumType,
+    FloatType,
+    IntType,
+    ListType,
+    TextType,
+    TimestampType,
+    Type,
+    UuidType,
+    Value,
+    is_scalar,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What a path leads to: its full name for error texts, its type, whether it may be NULL."""
+
+    name: str
+    type: Type
+    optional: bool
+
+
+# Finds what a path leads to; raises QueryError for a path that leads nowhere.
+Resolve: TypeAlias = Callable[[tuple[str, ...]], Resolved]
+
+
+def expression_type(expr: Expr, resolve: Resolve) -> tuple[Type, bool]:
+    """Return the type of an expression, and whether it may be NULL.
+
+    Raises:
+      QueryError: it compares or calculates with what does not go together.
+      LimitError: it is deeper or larger than expressions may be.
+    """
+    found = _Checker(resolve).visit(expr, 1)
+    if found.kind is None:
+        raise QueryError("NULL alone has no type; give a value, or name a field")
+    return found.kind, found.nullable
+
+
+def coerce_literals(expr: Expr, resolve: Resolve, *, expected: Type | None = None) -> Expr:
+    """Return the expression with every literal in the form of the type it stands beside.
+
+    Args:
+      expr: the expression.
+      resolve: what its paths lead to.
+      expected: the type the whole has to have, BoolType() for a condition; None for any.
+
+    Raises:
+      QueryError: it compares or calculates with what does not go together, or is not of the
+        expected type.
+      LimitError: it is deeper or larger than expressions may be.
+    """
+    found = _Checker(resolve).visit(expr, 1)
+    if expected is None:
+        return found.expr
+    if isinstance(expected, BoolType):
+        _require_condition(found)
+        return found.expr
+    if isinstance(found.expr, Literal):
+        value = coerce_value(expected, found.expr.value, "the result")
+        return Literal(value=value)
+    if found.kind is None or not _is_assignable(expected, found.kind):
+        raise QueryError(
+            f"{found.label} is {a_type(found.kind)} where {a_type(expected)} is needed; "
+            "change the expression or the type"
+        )
+    return found.expr
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node of an expression, itself first.
+
+    Raises:
+      LimitError: there are more than EXPRESSION_NODES_MAX.
+    """
+    open_nodes = [expr]
+    for _ in range(limits.EXPRESSION_NODES_MAX):
+        if not open_nodes:
+            return
+        node = open_nodes.pop()
+        yield node
+        open_nodes.extend(reversed(_children(node)))
+    if open_nodes:
+        raise _too_many_nodes()
+
+
+def paths_in(expr: Expr) -> frozenset[tuple[str, ...]]:
+    """Every field path an expression reads."""
+    return frozenset(node.path for node in walk(expr) if isinstance(node, FieldRef))
+
+
+def _children(expr: Expr) -> tuple[Expr, ...]:
+    match expr:
+        case Literal() | Param() | FieldRef():
+            return ()
+        case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
+            return left, right
+        case InList(operand=operand, items=items):
+            return operand, items
+        case IsNull(operand=operand) | Not(operand=operand):
+            return (operand,)
+        case And(items=items) | Or(items=items):
+            return items
+        case Call(arguments=arguments):
+            return arguments
+    assert_never(expr)
+
+
+# --- the pass over the tree ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A converted expression, its type (None: NULL alone), and how error texts call it."""
+
+    expr: Expr
+    kind: Type | None
+    nullable: bool
+    label: str
+
+
+class _Checker:
+    """Types an expression from its leaves up, converting literals on the way."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._nodes_left = limits.EXPRESSION_NODES_MAX
+
+    def visit(self, expr: Expr, depth: int) -> _Typed:
+        self._count(depth)
+        match expr:
+            case Literal(value=value):
+                return _literal(value)
+            case FieldRef(path=path):
+                found = self._resolve(path)
+                return _Typed(expr, found.type, found.optional, found.name)
+            case Param(index=index):
+                raise QueryError(f"parameter {index} has no type; put the value in its place")
+            case Compare():
+                return self._compare(expr, depth)
+            case InList():
+                return self._in_list(expr, depth)
+            case IsNull(operand=operand):
+                inner = self.visit(operand, depth + 1)
+                return _condition(IsNull(operand=inner.expr), nullable=False)
+            case And(items=items):
+                parts = [self._condition(item, depth) for item in items]
+                return _junction(And(items=tuple(part.expr for part in parts)), parts)
+            case Or(items=items):
+                parts = [self._condition(item, depth) for item in items]
+                return _junction(Or(items=tuple(part.expr for part in parts)), parts)
+            case Not(operand=operand):
+                inner = self._condition(operand, depth)
+                return _condition(Not(operand=inner.expr), nullable=inner.nullable)
+            case Arithmetic():
+                return self._arithmetic(expr, depth)
+            case Call():
+                arguments = [self.visit(argument, depth + 1) for argument in expr.arguments]
+                return _call(expr, arguments)
+        assert_never(expr)
+
+    def _count(self, depth: int) -> None:
+        self._nodes_left -= 1
+        if depth > limits.EXPRESSION_DEPTH_MAX:
+            raise LimitError(
+                f"an expression nests deeper than {limits.EXPRESSION_DEPTH_MAX} levels; "
+                "write it flatter",
+                limit="EXPRESSION_DEPTH_MAX",
+            )
+        if self._nodes_left < 0:
+            raise _too_many_nodes()
+
+    def _condition(self, expr: Expr, depth: int) -> _Typed:
+        found = self.visit(expr, depth + 1)
+        _require_condition(found)
+        return found
+
+    def _compare(self, expr: Compare, depth: int) -> _Typed:
+        left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
+        left, right = _beside(left, right), _beside(right, left)
+        if left.kind is None or right.kind is None:
+            other = left if right.kind is None else right
+            raise QueryError(
+                f"{other.label} is compared with NULL, which is never true; write "
+                f"`{other.label} is None` or `is not None`"
+            )
+        if not _are_comparable(left.kind, right.kind):
+            raise QueryError(
+                f"{left.label} is {a_type(left.kind)} and cannot be compared with {right.label}, "
+                f"{a_type(right.kind)}; {_remedy(left.kind, right.kind)}"
+            )
+        if isinstance(left.kind, EnumType) and expr.op not in {"==", "!="}:
+            _require_plain_operands(left, right)
+        return _condition(
+            Compare(op=expr.op, left=left.expr, right=right.expr),
+            nullable=left.nullable or right.nullable,
+        )
+
+    def _in_list(self, expr: InList, depth: int) -> _Typed:
+        operand = self.visit(expr.operand, depth + 1)
+        self._count(depth)  # the list
+        items = expr.items.value if isinstance(expr.items, Literal) else None
+        if not _is_tuple(items):
+            raise QueryError("`in` needs a list of values at its right")
+        if len(items) > limits.IN_LIST_ITEMS_MAX:
+            raise LimitError(
+                f"a list of {len(items)} items is over {limits.IN_LIST_ITEMS_MAX}; split it",
+                limit="IN_LIST_ITEMS_MAX",
+            )
+        kind = operand.kind
+        if kind is None:
+            raise QueryError("NULL is in no list; name a field before `in`")
+        if not is_scalar(kind):
+            raise _not_comparable(operand)
+        values = tuple([coerce_value(kind, item, operand.label) for item in items])
+        nullable = bool(items) and (operand.nullable or any(item is None for item in items))
+        return _condition(
+            InList(operand=operand.expr, items=Literal(value=values)), nullable=nullable
+        )
+
+    def _arithmetic(self, expr: Arithmetic, depth: int) -> _Typed:
+        left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
+        left, right = _beside_decimal(left, right), _beside_decimal(right, left)
+        kind = _result_type(expr.op, left.kind, right.kind)
+        if kind is None:
+            raise QueryError(
+                f"{left.label}, {a_type(left.kind)}, and {right.label}, {a_type(right.kind)}, "
+                f"do not go together under '{expr.op}'; "
+                f"{_remedy_for_arithmetic(left.kind, right.kind)}"
+            )
+        return _Typed(
+            Arithmetic(op=expr.op, left=left.expr, right=right.expr),
+            kind,
+            left.nullable or right.nullable or expr.op in {"/", "%"},
+            f"the result of '{expr.op}'",
+        )
+
+
+def _condition(expr: Expr, *, nullable: bool) -> _Typed:
+    return _Typed(expr, BoolType(), nullable, "the condition")
+
+
+def _junction(expr: Expr, parts: list[_Typed]) -> _Typed:
+    return _condition(expr, nullable=any(part.nullable for part in parts))
+
+
+def _require_condition(found: _Typed) -> None:
+    if found.kind is not None and not isinstance(found.kind, BoolType):
+        raise QueryError(
+            f"{found.label} is {a_type(found.kind)}, not a condition; compare it with "
+            "something, or write `is not None`"
+        )
+
+
+def _require_plain_operands(left: _Typed, right: _Typed) -> None:
+    """Variants have an order only where their enum is known: beside a field."""
+    for side in (left, right):
+        if not isinstance(side.expr, FieldRef | Literal):
+            raise QueryError(
+                f"{side.label} is an enum and has no order there; compare the field itself"
+            )
+
+
+# --- literals -----------------------------------------------------------------------------------
+
+
+def _literal(value: Value) -> _Typed:
+    if value is None:
+        return _Typed(Literal(value=None), None, True, "NULL")
+    kind = literal_type(value)
+    if isinstance(kind, IntType) and not limits.INT_MIN <= value <= limits.INT_MAX:
+        raise QueryError(f"the {show_value(value)} does not fit 64 bits; use a smaller number")
+    if isinstance(kind, FloatType) and math.isnan(value):
+        raise QueryError("nan is no value; write `is None` for a missing one")
+    return _Typed(Literal(value=value), kind, False, f"the {show_value(value)}")
+
+
+def _beside(literal: _Typed, other: _Typed) -> _Typed:
+    """A literal in the form of what it is compared with; anything else as it is."""
+    if not isinstance(literal.expr, Literal) or isinstance(other.expr, Literal):
+        return literal
+    if literal.kind is None or other.kind is None:
+        return literal
+    if not is_scalar(other.kind):
+        raise _not_comparable(other)
+    value = coerce_value(other.kind, literal.expr.value, other.label)
+    kind = literal_type(value) if isinstance(value, int | float) else other.kind
+    return _Typed(Literal(value=value), kind, literal.nullable, literal.label)
+
+
+def _beside_decimal(literal: _Typed, other: _Typed) -> _Typed:
+    """A float in a calculation with a decimal means the decimal it is spelled as."""
+    if not isinstance(literal.expr, Literal) or not isinstance(literal.kind, FloatType):
+        return literal
+    if not isinstance(other.kind, DecimalType):
+        return literal
+    value = coerce_value(other.kind, literal.expr.value, other.label)
+    return _Typed(Literal(value=value), ANY_DECIMAL, literal.nullable, literal.label)
+
+
+def _is_tuple(value: Value) -> TypeGuard[tuple[Value, ...]]:
+    return isinstance(value, tuple)
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def _are_comparable(left: Type, right: Type) -> bool:
+    numbers = {type(left), type(right)}
+    if numbers in ({IntType, FloatType}, {IntType, DecimalType}):
+        return True
+    if isinstance(left, EnumType) or isinstance(right, EnumType):
+        return left == right
+    return type(left) is type(right) and is_scalar(left)
+
+
+def _is_assignable(expected: Type, kind: Type) -> bool:
+    if isinstance(kind, IntType) and isinstance(expected, FloatType | DecimalType):
+        return True
+    if isinstance(kind, TextType | DecimalType):
+        return type(expected) is type(kind)
+    return expected == kind
+
+
+def _result_type(op: str, left: Type | None, right: Type | None) -> Type | None:
+    """The type of `left op right`, or None where that has no meaning."""
+    match left, right:
+        case IntType(), IntType():
+            return FloatType() if op == "/" else IntType()
+        case ((IntType() | FloatType()), (IntType() | FloatType())):
+            return FloatType()
+        case ((DecimalType() | IntType()), (DecimalType() | IntType())):
+            scales = [kind.scale for kind in (left, right) if isinstance(kind, DecimalType)]
+            return DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=max(scales))
+        case (TimestampType(), TimestampType()) | (DateType(), DateType()):
+            return DurationType() if op == "-" else None
+        case TimestampType(), DurationType():
+            return TimestampType() if op in {"+", "-"} else None
+        case DurationType(), TimestampType():
+            return TimestampType() if op == "+" else None
+        case DurationType(), DurationType():
+            return DurationType() if op in {"+", "-"} else None
+        case (DurationType(), IntType()) | (IntType(), DurationType()):
+            return DurationType() if op == "*" else None
+        case _:
+            return None
+
+
+def _call(expr: Call, arguments: list[_Typed]) -> _Typed:
+    if expr.name == "coalesce":
+        return _coalesce(arguments)
+    count, accepted, result = _SIGNATURES[expr.name]
+    if count is not None and len(arguments) != count:
+        raise QueryError(
+            f"{expr.name}() takes {count} argument{'' if count == 1 else 's'}, not {len(arguments)}"
+        )
+    if not arguments and count is None:
+        raise QueryError(f"{expr.name}() needs at least one argument")
+    for argument in arguments:
+        if not isinstance(argument.kind, accepted):
+            wanted = " or ".join(a_class(each) for each in accepted)
+            raise QueryError(
+                f"{expr.name}() takes {wanted}; {argument.label} is {a_type(argument.kind)}"
+            )
+    kind = result if result is not None else arguments[0].kind
+    return _Typed(
+        Call(name=expr.name, arguments=tuple(argument.expr for argument in arguments)),
+        kind,
+        any(argument.nullable for argument in arguments),
+        f"{expr.name}()",
+    )
+
+
+# name: how many arguments (None: one or more), of which types, and the type of the result (None:
+# that of the argument).
+_SIGNATURES: Final[dict[str, tuple[int | None, tuple[type, ...], Type | None]]] = {
+    "lower": (1, (TextType,), TextType()),
+    "upper": (1, (TextType,), TextType()),
+    "trim": (1, (TextType,), TextType()),
+    "length": (1, (TextType, BytesType, ListType), IntType()),
+    "abs": (1, (IntType, FloatType, DecimalType, DurationType), None),
+    "concat": (None, (TextType,), TextType()),
+    "now": (0, (), TimestampType()),
+    "uuid7": (0, (), UuidType()),
+    "year": (1, (DateType, TimestampType), IntType()),
+}
+
+
+def _coalesce(arguments: list[_Typed]) -> _Typed:
+    lead = next(
+        (a for a in arguments if a.kind is not None and not isinstance(a.expr, Literal)),
+        next((a for a in arguments if a.kind is not None), None),
+    )
+    if lead is None or lead.kind is None:
+        raise QueryError("coalesce() needs an argument that is not NULL")
+    kind, converted = lead.kind, list[Expr]()
+    for argument in arguments:
+        expr = argument.expr
+        if isinstance(expr, Literal):
+            expr = Literal(value=_exactly(kind, expr.value, lead.label))
+        elif argument.kind is None or not _is_same_kind(kind, argument.kind):
+            raise QueryError(
+                f"coalesce() needs values of one type; {lead.label} is {a_type(kind)}, "
+                f"{argument.label} {a_type(argument.kind)}"
+            )
+        elif isinstance(kind, DecimalType) and isinstance(argument.kind, DecimalType):
+            scale = max(kind.scale, argument.kind.scale)
+            kind = DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=scale)
+        converted.append(expr)
+    return _Typed(
+        Call(name="coalesce", arguments=tuple(converted)),
+        kind,
+        all(argument.nullable for argument in arguments),
+        "coalesce()",
+    )
+
+
+def _exactly(kind: Type, value: Value, where: str) -> Value:
+    """A literal that becomes the result, so it has to be of the type itself."""
+    value = coerce_value(kind, value, where)
+    if value is None or isinstance(kind, EnumType) or type(literal_type(value)) is type(kind):
+        return value
+    raise QueryError(
+        f"coalesce() needs values of one type; {where} is {a_type(kind)}, "
+        f"{show_value(value)} is not exactly one"
+    )
+
+
+def _is_same_kind(left: Type, right: Type) -> bool:
+    if isinstance(left, TextType | DecimalType):
+        return type(left) is type(right)
+    return left == right
+
+
+# --- sentences ----------------------------------------------------------------------------------
+
+
+def _too_many_nodes() -> LimitError:
+    return LimitError(
+        f"an expression has more than {limits.EXPRESSION_NODES_MAX} parts; "
+        "use `in` with a list, or split it",
+        limit="EXPRESSION_NODES_MAX",
+    )
+
+
+def _not_comparable(found: _Typed) -> QueryError:
+    return QueryError(
+        f"{found.label} is {a_type(found.kind)} and cannot be compared; test it with `is None`"
+    )
+
+
+def _remedy(left: Type, right: Type) -> str:
+    if {type(left), type(right)} == {FloatType, DecimalType}:
+        return "declare both as one of the two"
+    if not is_scalar(left) or not is_scalar(right):
+        return "test it with `is None`"
+    return "compare values of one type"
+
+
+def _remedy_for_arithmetic(left: Type | None, right: Type | None) -> str:
+    if isinstance(left, TextType) and isinstance(right, TextType):
+        return "join texts with concat()"
+    if {type(left), type(right)} == {FloatType, DecimalType}:
+        return "declare both as one of the two"
+    if TextType in {type(left), type(right)}:
+        return 'write moments as timestamp("…"), lengths as duration("…")'
+    return "use values of one type"

@@ -1,0 +1,303 @@
+"""What a reader, a writer and a session offer to type: typed in, typed out.
+
+    db.fetch(Airport.where(...))                Result[Airport]
+    db.get(Airport, "JFK")                      Airport | None
+    db.insert(Airport(faa="JFK", name="..."))   Airport
+    db.update(Airport.key("JFK"), Airport.name.to("Kennedy"))
+
+    typed query ─> ir ─> run_fetch, run_get, run_mutations ... ─> answer ─> typed objects
+
+Embedded and remote sessions extend these classes and give the `run_*` methods of the session
+protocol; nothing here knows where rows are.
+
+Invariants (held by tests/unit/model/test_face.py):
+  1. Every method makes `ir` values and calls one `run_*` method.
+  2. A typed reader is a `session.Reader`, a typed writer a `Writer`, a typed session a `Session`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar, overload
+
+from ormdb.errors import NotOneError, QueryError, UsageError
+from ormdb.ir.graph import AsOf, GraphQuery
+from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
+from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.value import RowDict, Scalar, Value
+from ormdb.model.column import Assignment, require_entity
+from ormdb.model.declaration import declaration_of, entity_name
+from ormdb.model.drafts import row_of, with_identity
+from ormdb.model.dynamic import classes_from_bundle
+from ormdb.model.entity import Entity
+from ormdb.model.objects import require_identity, row_object
+from ormdb.model.query import Query
+from ormdb.model.relation import Key, make_key
+from ormdb.model.result import Result
+from ormdb.session import Answer, Context
+
+E = TypeVar("E", bound=Entity)
+
+
+class TypedReader(ABC):
+    """Reads objects."""
+
+    @abstractmethod
+    def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> Answer:
+        """Fetch a graph."""
+
+    @abstractmethod
+    def run_get(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> RowDict | None:
+        """One row by its identity, with all its fields; None when there is none."""
+
+    @abstractmethod
+    def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
+        """How many roots the query's filter keeps."""
+
+    @abstractmethod
+    def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
+        """Whether the query's filter keeps any root."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> SchemaBundle:
+        """The bundle that queries are resolved against."""
+
+    @property
+    def entity_classes(self) -> Mapping[str, type[Entity]]:
+        """Classes by the name of their entity, for rows that no typed query leads to."""
+        return classes_from_bundle(self.schema)
+
+    @overload
+    def fetch(self, query: Query[E] | type[E], *, context: Context | None = None) -> Result[E]: ...
+    @overload
+    def fetch(self, query: GraphQuery, *, context: Context | None = None) -> Result[Any]: ...
+    def fetch(
+        self, query: Query[Any] | type[Any] | GraphQuery, *, context: Context | None = None
+    ) -> Result[Any]:
+        """Fetch a graph: a query, or a class for all its rows.
+
+        Raises:
+          QueryError: it names what the schema does not have.
+          BudgetError: it would touch more than its budget allows.
+        """
+        if isinstance(query, GraphQuery):
+            return Result(self.run_fetch(query, context=context), query.entity, self._class_named)
+        typed = _query_of(query)
+        return Result(self.run_fetch(typed.ir, context=context), typed.entity, self._class_named)
+
+    @overload
+    def get(self, key: Key[E], /, *, context: Context | None = None) -> E | None: ...
+    @overload
+    def get(
+        self, entity: type[E], /, *identity: Scalar, context: Context | None = None
+    ) -> E | None: ...
+    def get(
+        self, key: Key[Any] | type[Any], /, *identity: Scalar, context: Context | None = None
+    ) -> Any:
+        """Return one row by its identity, or None; `get(Airport, "JFK")` or `get(key)`."""
+        found = key if isinstance(key, Key) else make_key(key, identity)
+        if isinstance(key, Key) and identity:
+            raise UsageError(f"get({key!r}, ...) has an identity already; give the key alone")
+        if found.is_plain:
+            name = declaration_of(found.entity).name
+            row = self.run_get(name, found.values, context=context)
+            return None if row is None else row_object(found.entity, row, found.values)
+        answer = self.run_fetch(found.ir, context=context)
+        rows: Result[Any] = Result(answer, found.entity, self._class_named)
+        return rows[0] if rows else None
+
+    def first(self, query: Query[E] | type[E], *, context: Context | None = None) -> E | None:
+        """Return the first row of a query, or None."""
+        rows = self.fetch(_at_most(_query_of(query), 1), context=context)
+        return rows[0] if rows else None
+
+    def one(self, query: Query[E] | type[E], *, context: Context | None = None) -> E:
+        """Return the only row of a query.
+
+        Raises:
+          NotOneError: there is none, or more than one.
+        """
+        typed = _query_of(query)
+        rows = self.fetch(_at_most(typed, 2), context=context)
+        if len(rows) != 1:
+            count = "no row" if not rows else "more than one row"
+            raise NotOneError(
+                f"{typed} found {count}; use first() if that is fine",
+                entity=typed.ir.entity,
+            )
+        return rows[0]
+
+    def exists(
+        self, query: Query[Any] | Key[Any] | type[Entity], *, context: Context | None = None
+    ) -> bool:
+        """Whether a query finds any row, or a key its row."""
+        ir = query.ir if isinstance(query, Key) else _query_of(query).ir
+        return self.run_exists(ir, context=context)
+
+    def count(self, query: Query[Any] | type[Entity], *, context: Context | None = None) -> int:
+        """How many rows a query's filter keeps; its order, page and includes do not matter."""
+        return self.run_count(_query_of(query).ir, context=context)
+
+    def _class_named(self, name: str) -> type[Entity]:
+        known = self.entity_classes.get(name) or classes_from_bundle(self.schema).get(name)
+        if known is None:
+            raise QueryError(f"the schema has no entity {name!r}", entity=name)
+        return known
+
+
+class TypedWriter(TypedReader):
+    """Also writes objects."""
+
+    @abstractmethod
+    def run_mutations(
+        self, mutations: Sequence[Mutation], *, context: Context | None = None
+    ) -> list[MutationOutcome]:
+        """Apply the mutations in order, all or none."""
+
+    def insert(self, row: E, *, context: Context | None = None) -> E:
+        """Insert a row and return it with its identity.
+
+        Fields that were left to another default than the identity's stay unloaded: `get` brings
+        them.
+
+        Raises:
+          ConstraintError: a constraint refuses the row.
+        """
+        return self.insert_many([row], context=context)[0]
+
+    def insert_many(self, rows: Iterable[E], *, context: Context | None = None) -> list[E]:
+        """Insert rows, all or none, and return them with their identities."""
+        given = list(rows)
+        mutations: list[Mutation] = []
+        for kind, run in itertools.groupby(given, type):
+            if not issubclass(kind, Entity):
+                raise UsageError(f"{kind.__name__} is no entity; insert_rows() takes dicts")
+            mutations.append(Insert(entity=entity_name(kind), rows=tuple(map(row_of, run))))
+        outcomes = self.run_mutations(mutations, context=context)
+        identities = [one for outcome in outcomes for one in outcome.identities]
+        return [with_identity(row, found) for row, found in zip(given, identities, strict=True)]
+
+    def insert_rows(
+        self,
+        entity: str | type[Entity],
+        rows: Iterable[RowDict],
+        *,
+        context: Context | None = None,
+    ) -> list[tuple[Value, ...]]:
+        """Insert rows given as dicts by field name; return their identities."""
+        insert = Insert(entity=entity_name(entity), rows=tuple(rows))
+        return list(self.run_mutations([insert], context=context)[0].identities)
+
+    def update(
+        self, row: Key[E] | E, *assignments: Assignment[E], context: Context | None = None
+    ) -> None:
+        """Change fields of one row: `update(Airport.key("JFK"), Airport.name.to("Kennedy"))`.
+
+        Raises:
+          NotFoundError: there is no such row.
+          ConstraintError: a constraint refuses the change.
+        """
+        key = _key_of(row)
+        changes: RowDict = {}
+        for assignment in assignments:
+            require_entity(assignment.entity, key.entity, "assignment", assignment)
+            for name, value in assignment.changes:
+                if name in changes:
+                    raise UsageError(f"{name} is assigned twice; assign it once")
+                changes[name] = value
+        self.update_row(key.entity, key.values, changes, context=context)
+
+    def update_row(
+        self,
+        entity: str | type[Entity],
+        identity: tuple[Value, ...],
+        changes: RowDict,
+        *,
+        context: Context | None = None,
+    ) -> None:
+        """Change fields of one row, given by name."""
+        update = Update(entity=entity_name(entity), identity=identity, changes=changes)
+        self.run_mutations([update], context=context)
+
+    def delete(self, *rows: Key[Any] | Entity, context: Context | None = None) -> None:
+        """Delete rows, all or none.
+
+        Raises:
+          NotFoundError: there is no such row.
+          ForeignKeyError: other rows lead to one of them.
+        """
+        mutations: list[Mutation] = []
+        for kind, run in itertools.groupby(map(_key_of, rows), lambda key: key.entity):
+            identities = tuple(key.values for key in run)
+            mutations.append(Delete(entity=entity_name(kind), identities=identities))
+        self.run_mutations(mutations, context=context)
+
+    def delete_rows(
+        self,
+        entity: str | type[Entity],
+        identities: Iterable[tuple[Value, ...]],
+        *,
+        context: Context | None = None,
+    ) -> None:
+        """Delete rows by identity, of an entity given by name."""
+        delete = Delete(entity=entity_name(entity), identities=tuple(identities))
+        self.run_mutations([delete], context=context)
+
+
+class TypedSession(TypedWriter):
+    """What a database offers, embedded or remote."""
+
+    @abstractmethod
+    def begin(
+        self, *, context: Context | None = None
+    ) -> AbstractContextManager[TypedWriter, bool | None]:
+        """A transaction: committed when its block ends, rolled back when it raises."""
+
+    @abstractmethod
+    def begin_snapshot(
+        self, *, as_of: AsOf | None = None, context: Context | None = None
+    ) -> AbstractContextManager[TypedReader, bool | None]:
+        """A reader that keeps seeing one commit."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything; further use raises ClosedError."""
+
+    def transaction(
+        self, *, context: Context | None = None
+    ) -> AbstractContextManager[TypedWriter, bool | None]:
+        """Many statements, one commit: committed at the end of the block, undone by an error."""
+        return self.begin(context=context)
+
+    def snapshot(
+        self, *, as_of: AsOf | None = None, context: Context | None = None
+    ) -> AbstractContextManager[TypedReader, bool | None]:
+        """Many reads, one commit."""
+        return self.begin_snapshot(as_of=as_of, context=context)
+
+
+def _query_of(query: Query[E] | type[E]) -> Query[E]:
+    if isinstance(query, Query):
+        return query
+    if isinstance(query, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return Query(query)
+    raise QueryError(f"{query!r} is no query; give one, as in Airport.where(...), or a class")
+
+
+def _at_most(query: Query[E], count: int) -> Query[E]:
+    limit = query.ir.page.limit
+    return query if limit is not None and limit <= count else query.limit(count)
+
+
+def _key_of(row: Key[Any] | Entity) -> Key[Any]:
+    if isinstance(row, Key):
+        return row
+    if isinstance(row, Entity):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return Key(type(row), require_identity(row))
+    raise UsageError(f"{row!r} names no row; give Airport.key(...) or an object")

@@ -1,0 +1,138 @@
+"""Typed queries: immutable values that end as a `GraphQuery` of `ir`.
+
+    late = Airport.where(Airport.faa == "JFK").include(Airport.departures.limit(5))
+    late.ir                       GraphQuery(entity="Airport", filter=..., includes=(...,))
+    late.limit(1)                 another query; `late` stays as it is
+
+Invariants (held by tests/unit/model/test_query.py):
+  1. A query never changes; refining makes a new one.
+  2. Queries are equal exactly when their entity and their `ir` are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from ormdb.errors import QueryError
+from ormdb.ir.graph import AsOf, FanoutBudget, GraphQuery, Page
+from ormdb.model.clauses import join_predicates, natural, order_specs, select_names
+from ormdb.model.column import Column, Order, Predicate
+from ormdb.model.declaration import declaration_of
+from ormdb.model.relation import Inclusion, include_specs
+from ormdb.model.spelling import spell_query
+
+E = TypeVar("E")
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+_OF_PAGE: Final = frozenset({"limit", "offset", "after", "before"})
+
+
+class Query(Generic[E]):
+    """What to fetch of `entity`: which rows, in which order, with what around them."""
+
+    __slots__ = ("_clauses", "_ir", "entity")
+
+    def __init__(self, entity: type[E], clauses: Mapping[str, Any] = _NOTHING) -> None:
+        self.entity = entity
+        self._clauses = clauses
+        self._ir: GraphQuery | None = None
+
+    @property
+    def ir(self) -> GraphQuery:
+        """The query as `ir` has it; made when it is first asked for."""
+        if self._ir is None:
+            page = {name: n for name, n in self._clauses.items() if name in _OF_PAGE}
+            others = {name: one for name, one in self._clauses.items() if name not in _OF_PAGE}
+            if page:
+                others["page"] = Page(**page)
+            self._ir = GraphQuery(entity=declaration_of(self.entity).name, **others)
+        return self._ir
+
+    def where(self, *predicates: Predicate[E] | str) -> Query[E]:
+        """Keep the rows for which all predicates are true; text is read as an expression."""
+        return self._with(
+            filter=join_predicates(self._clauses.get("filter"), predicates, self.entity)
+        )
+
+    def include(self, *inclusions: Inclusion[E, Any]) -> Query[E]:
+        """Also follow these relations from every row."""
+        before = self._clauses.get("includes", ())
+        return self._with(includes=include_specs(before, inclusions, self.entity))
+
+    def order_by(self, *keys: Order[E] | Column[E, Any]) -> Query[E]:
+        """Order by these keys, after those given before."""
+        before = self._clauses.get("order", ())
+        return self._with(order=(*before, *order_specs(keys, self.entity)))
+
+    def select(self, *columns: Column[E, Any]) -> Query[E]:
+        """Load these fields (and the identity) only."""
+        return self._with(select=select_names(columns, self.entity))
+
+    def limit(self, count: int) -> Query[E]:
+        """Keep the first `count` rows."""
+        return self._with(limit=natural(count, "limit"))
+
+    def offset(self, count: int) -> Query[E]:
+        """Leave out the first `count` rows; their keys are still read, so prefer `after`."""
+        return self._with(offset=natural(count, "offset"))
+
+    def after(self, cursor: str | None) -> Query[E]:
+        """Begin behind a cursor of an earlier page of this query; None means at the start."""
+        if cursor is not None and self._clauses.get("before") is not None:
+            raise QueryError("a page lies after one cursor or before one; give one of them")
+        return self._with(after=cursor)
+
+    def before(self, cursor: str | None) -> Query[E]:
+        """End in front of a cursor of an earlier page of this query; None means at the end."""
+        if cursor is not None and self._clauses.get("after") is not None:
+            raise QueryError("a page lies after one cursor or before one; give one of them")
+        return self._with(before=cursor)
+
+    def as_of(self, moment: AsOf | None) -> Query[E]:
+        """Read the past: a commit version, or a moment with a time zone."""
+        return self._with(as_of=moment)
+
+    def budget(
+        self,
+        *,
+        depth: int | None = None,
+        fanout: int | None = None,
+        rows: int | None = None,
+        edges: int | None = None,
+        bytes: int | None = None,  # noqa: A002  (the budget's own name for it)
+        time_s: float | None = None,
+    ) -> Query[E]:
+        """Bound what this fetch may touch; what is not given stays as it was."""
+        given = {
+            "depth": depth,
+            "fanout": fanout,
+            "rows": rows,
+            "edges": edges,
+            "bytes": bytes,
+            "time_s": time_s,
+        }
+        changes: dict[str, Any] = {name: n for name, n in given.items() if n is not None}
+        for name, bound in changes.items():
+            if bound < 0:
+                raise QueryError(f"budget({name}={bound}) allows nothing; give 0 or more")
+        before: FanoutBudget = self._clauses.get("budget", FanoutBudget())
+        return self._with(budget=dataclasses.replace(before, **changes))
+
+    def _with(self, **changes: Any) -> Query[E]:
+        return Query(self.entity, {**self._clauses, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Query):
+            return NotImplemented
+        return self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def _parts(self) -> tuple[object, ...]:
+        return self.entity, self.ir
+
+    def __repr__(self) -> str:
+        return spell_query(self.ir, self.entity.__name__)

@@ -1,0 +1,25 @@
+"""Graph fetches: from a query to a plan, from a plan to an answer.
+
+    GraphQuery ─ shape ─▶ plan cache ─(miss)─▶ resolve ─▶ access ─▶ compile ─▶ NodePlan tree
+                                                                                  │
+    Answer ◀─ assemble ◀─ execute, level by level under one view and one budget ──┘
+
+shape      a query without its literals, and the literals apart
+resolve    names to layouts; every mistake of a query is found here
+convert    literals beside fields to stored values
+access     which way to the roots: identity, unique, index, relation, scan
+plan       the physical nodes
+hops       how many engine calls a plan takes
+compile    resolved nodes to physical nodes with their generated functions
+cache      plans by shape and schema version
+follow     from rows to the rows their relations lead to, a level at a time
+roots      the access path of the roots, walked
+sieve      which rows of a level stay, and in which order
+root_page  the roots of a page
+execute    roots, then each include once for all parents
+order      sorting, keyset cursors
+budget     what one fetch may touch
+assemble   levels to dicts and blocks
+fetch      a fetch from beginning to end
+get        one row by its identity, without a plan
+"""

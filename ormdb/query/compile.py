@@ -1,0 +1,463 @@
+"""Resolved queries to physical plans, with the functions generated for their nodes.
+
+For each node the compiler gathers which slots its selection, filter, order and neighbours need;
+then it makes a decoder for just these, one function that tells which rows of a batch stay, one
+that gives each sort key, and two that build the answer: as dicts, and as columns.
+
+    Include departures, filter plane.seats > 100, select id
+      slots      s0 (id), s3 (dep_delay, for the order), s7 (origin_faa, to recheck)
+      hops       plane (s11 follows it)
+      mask       [h0_ is not None and h0_.s6 > p0 for r, h0_ in zip(rows, h0)]
+
+Invariants (held by tests/unit/query/test_compile.py):
+  1. A plan holds no value and no limit of the query it was compiled for.
+  2. A slot that nothing asks for is not decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ormdb import limits
+from ormdb.clock import Clock
+from ormdb.errors import LimitError, QueryError
+from ormdb.ir.canonical import encode_node
+from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef
+from ormdb.ir.expression_type import paths_in, walk
+from ormdb.ir.graph import GraphQuery, Include, OrderSpec
+from ormdb.ir.schema import FieldDef
+from ormdb.ir.value import RowDict
+from ormdb.query.access import choose_access, order_from_index, row_order, scan_access
+from ormdb.query.convert import make_converter
+from ormdb.query.plan import (
+    Access,
+    Expand,
+    FilterPlan,
+    Hop,
+    NodePlan,
+    OrderPlan,
+    QueryPlan,
+    SortKey,
+)
+from ormdb.query.resolve import (
+    Step,
+    check_filter,
+    check_sortable,
+    find_entity,
+    find_field,
+    find_step,
+    follow_path,
+)
+from ormdb.query.shape import LiteralTaker, Shape
+from ormdb.storage.codegen import compile_function
+from ormdb.storage.expressions import Place, Translator, paths_of
+from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
+from ormdb.storage.records import is_stored, slot_type
+
+
+def compile_query(layout: Layout, query: GraphQuery, shape: Shape, *, clock: Clock) -> QueryPlan:
+    """Compile the plan of a shape; `query` is one query of that shape, with its literals.
+
+    Raises:
+      QueryError: the query does not fit the schema.
+      LimitError: the query is too large.
+    """
+    compiler = _Compiler(layout, clock)
+    root, access = compiler.root(query, shape)
+    return QueryPlan(
+        root=root,
+        access=access,
+        scan=scan_access(root.entity, query.order),
+        nodes=tuple(compiler.nodes),
+        converters=tuple(
+            make_converter(definition, kind)
+            for definition, kind in compiler.converted_fields(shape)
+        ),
+        order_signature=encode_node(GraphQuery(entity=query.entity, order=query.order)),
+        schema_version=layout.bundle.version,
+    )
+
+
+def compile_row_dicts(
+    layout: Layout, entity: EntityLayout, clock: Clock
+) -> tuple[frozenset[int], Callable[..., list[RowDict]]]:
+    """The slots of all fields of an entity, and the function from decoded rows to dicts."""
+    compiler = _Compiler(layout, clock)
+    request = _Request(entity, (), "", None, (), None, (), limited=False)
+    node = compiler.node(request, None)
+    return node.decoder.slots, node.dicts
+
+
+class _Compiler:
+    """Compiles the nodes of one query."""
+
+    def __init__(self, layout: Layout, clock: Clock) -> None:
+        self.layout = layout
+        self.clock = clock
+        self.nodes: list[NodePlan] = []
+        self.params: dict[int, FieldDef] = {}
+        # Takes the literals out in the order in which `take_shape` did: parents first.
+        self._taker = LiteralTaker()
+
+    def root(self, query: GraphQuery, shape: Shape) -> tuple[NodePlan, Access]:
+        """The node of the roots, with everything below it, and the way to them."""
+        entity = find_entity(self.layout, query.entity)
+        request = _Request(
+            entity, (), "", query.filter, query.order, query.select, query.includes, limited=True
+        )
+        chosen: list[Access] = []
+
+        def needs() -> Sequence[int]:
+            # Asked for once the names of the filter and the order are known to exist.
+            access = choose_access(self.layout, entity, shape)
+            chosen.append(access)
+            return access.index.slots if access.kind == "index" and access.index else ()
+
+        return self.node(request, None, needs), chosen[0]
+
+    def node(
+        self,
+        request: _Request,
+        step: Step | None,
+        access_slots: Callable[[], Sequence[int]] = tuple,
+    ) -> NodePlan:
+        """One node and those below it; `access_slots` are needed to recheck how it is reached."""
+        scope = _Scope(self.layout, request.entity)
+        number = len(self.nodes)
+        self.nodes.append(None)  # type: ignore[arg-type]  # holds the place: parents come first
+        near, far = self._filters(scope, request.filter)
+        order = self._order(scope, request.order)
+        scope.need(access_slots())
+        names = self._selected(request)
+        children = self._children(request, scope)
+        expand = None if step is None else self._expand(step, request, scope)
+        dicts, columns = self._builders(scope, request, names, [child.name for child in children])
+        node = NodePlan(
+            number=number,
+            name=request.name,
+            path=request.path,
+            entity=request.entity,
+            fields=names.shown,
+            decoder=request.entity.codec.decoder(scope.slots),
+            dicts=dicts,
+            columns=columns,
+            filter=near,
+            far_filter=far,
+            order=order,
+            expand=expand,
+            relation_name="" if step is None else step.name,
+            to_one=step is not None and step.single,
+            children=children,
+        )
+        self.nodes[number] = node
+        return node
+
+    def converted_fields(self, shape: Shape) -> list[tuple[FieldDef, Any]]:
+        """The field that gives each parameter its type, and the class it was given as."""
+        classes = list(shape.parameter_classes)
+        return [(self.params[index], kind) for index, kind in enumerate(classes)]
+
+    def _children(self, request: _Request, scope: _Scope) -> list[NodePlan]:
+        children: list[NodePlan] = []
+        taken = set(request.entity.fields)
+        for include in request.includes:
+            if include.name in taken:
+                raise QueryError(
+                    f"{request.entity.name} shows two things as {include.name!r}; "
+                    "name one of them with an alias",
+                    entity=request.entity.name,
+                )
+            taken.add(include.name)
+            step = find_step(self.layout, request.entity, include.relation)
+            if step.single and (include.order or include.limit is not None or include.offset):
+                raise QueryError(
+                    f"{request.entity.name}.{include.relation} leads to one row at most; "
+                    "leave its order, limit and offset out",
+                    entity=request.entity.name,
+                    relation=include.relation,
+                )
+            scope.need_for_step(step)
+            wanted = _Request(
+                step.target,
+                (*request.path, include.name),
+                include.name,
+                include.filter,
+                include.order,
+                include.select,
+                include.includes,
+                limited=include.limit is not None,
+            )
+            child = self.node(wanted, step)
+            expand = child.expand
+            if expand is not None and expand.ordered_index is not None:
+                scope.need(step.relation.target_slots)  # an index begins with the values
+            children.append(child)
+        return children
+
+    def _selected(self, request: _Request) -> _Selection:
+        entity = request.entity
+        chosen = request.select
+        if chosen is None:
+            chosen = tuple(entity.fields)
+        for name in chosen:
+            find_field(entity, name)
+        shown = tuple(dict.fromkeys(chosen))
+        return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
+
+    def _filters(
+        self, scope: _Scope, given: Expr | None
+    ) -> tuple[FilterPlan | None, FilterPlan | None]:
+        """The filter in two: what a row's own fields decide, and what takes reading other rows."""
+        if given is None:
+            return None, None
+        bare = self._taker.expression(check_filter(self.layout, scope.entity, given))
+        items = bare.items if isinstance(bare, And) else (bare,)
+        far = [item for item in items if any(len(path) > 1 for path in paths_in(item))]
+        if not far:
+            return self._filter(scope, bare), None
+        near = [item for item in items if item not in far and _never_fails(item, scope.entity)]
+        first = self._filter(scope, And(items=tuple(near))) if near else None
+        rest = tuple(item for item in items if item not in near)
+        return first, self._filter(scope, And(items=rest))
+
+    def _filter(self, scope: _Scope, bare: Expr) -> FilterPlan:
+        assert not scope.hops, "each filter numbers its hops from 0"
+        translator = Translator(scope.place, self.clock)
+        condition = translator.true(bare)
+        self.params.update(translator.params)
+        parameters = tuple(sorted(translator.params))
+        hops = [f"h{i}" for i in range(len(scope.hops))]
+        arguments = ", ".join(["rows", *hops, *(f"p{index}" for index in parameters)])
+        variables = ", ".join(["r", *(f"{hop}_" for hop in hops)])
+        source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
+        code = f"def mask({arguments}):\n    return [{condition} for {variables} in {source}]\n"
+        mask = compile_function(code, "mask", translator.bindings)
+        return FilterPlan(mask, scope.take_hops(), parameters)
+
+    def _order(self, scope: _Scope, order: tuple[OrderSpec, ...]) -> OrderPlan:
+        if len(order) > limits.ORDER_FIELDS_MAX:
+            raise LimitError(f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(order)}")
+        codes: list[tuple[str, bool, OrderSpec, dict[str, Any]]] = []
+        types: list[Any] = []
+        for spec in order:
+            path = spec.key.path
+            _, definition = follow_path(self.layout, scope.entity, path)
+            check_sortable(scope.entity, path, definition)
+            translator = Translator(scope.place, self.clock)
+            code, nullable = translator.value(FieldRef(path=path))
+            codes.append((code, nullable, spec, translator.bindings))
+            types.append(slot_type(definition.type) | None)
+        hops = [f"h{i}" for i in range(len(scope.hops))]
+        keys: list[SortKey] = []
+        for code, nullable, spec, bindings in codes:
+            arguments = ", ".join(["rows", *hops])
+            variables = ", ".join(["r", *(f"{hop}_" for hop in hops)])
+            source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
+            text = f"def column({arguments}):\n    return [{code} for {variables} in {source}]\n"
+            nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
+            keys.append(
+                SortKey(
+                    compile_function(text, "column", bindings),
+                    spec.descending,
+                    nulls_last == spec.descending,
+                    nullable,
+                )
+            )
+        tie_descending = bool(order) and order[-1].descending
+        return OrderPlan(tuple(keys), scope.take_hops(), tie_descending, tuple(types))
+
+    def _expand(self, step: Step, request: _Request, scope: _Scope) -> Expand:
+        """How to come from the parents; what this node must decode so that it can be rechecked."""
+        relation = step.relation
+        if step.kind == "to_one":
+            scope.need(relation.target_slots)
+            return Expand("to_one", relation)
+        if step.kind == "to_many":
+            scope.need(back_slots(relation))
+            index, reverse = None, False
+            backwards = row_order(relation.source, request.order)
+            if request.limited and request.filter is None and request.order:
+                if backwards:
+                    index, reverse = relation.index, True
+                elif backwards is None:
+                    index, reverse = order_from_index(relation, request.order)
+                    scope.need(() if index is None else index.slots)
+            return Expand("to_many", relation, step.single, index, reverse, backwards is False)
+        through, far = step.through, step.far
+        assert through is not None
+        assert far is not None
+        edge = _Scope(self.layout, relation.source)
+        edge.need(back_slots(relation))
+        edge.need(forward_slots(far))
+        specs = tuple(
+            OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending)
+            for part in through.order
+        )
+        order = self._order(edge, specs)
+        scope.need(far.target_slots)
+        return Expand(
+            "through",
+            relation,
+            far=far,
+            through=through,
+            edge_decoder=relation.source.codec.decoder(edge.slots),
+            edge_order=order,
+        )
+
+    def _builders(
+        self, scope: _Scope, request: _Request, names: _Selection, children: list[str]
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """The functions that turn decoded rows into dicts and into columns."""
+        translator = Translator(scope.place, self.clock)
+
+        def code_of(name: str) -> str:
+            return translator.shown(scope.place((name,)))[0]
+
+        pairs: list[str] = []
+        for name in names.shown:
+            key = f"n{len(pairs)}_"
+            translator.bindings[key] = name
+            pairs.append(f"{key}: {code_of(name)}")
+        for number, name in enumerate(children):
+            key = f"n{len(pairs)}_"
+            translator.bindings[key] = name
+            pairs.append(f"{key}: x{number}")
+        links = [f"x{number}" for number in range(len(children))]
+        sources = [f"c{number}" for number in range(len(children))]
+        loop = "r in rows"
+        if links:
+            loop = f"r, {', '.join(links)} in zip(rows, {', '.join(sources)})"
+        dicts = (
+            f"def dicts({', '.join(['rows', *sources])}):\n"
+            f"    return [{{{', '.join(pairs)}}} for {loop}]\n"
+        )
+        lists = "".join(f"[{code_of(name)} for r in rows], " for name in names.with_identity)
+        columns = f"def columns(rows):\n    return ({lists})\n"
+        return (
+            compile_function(dicts, "dicts", translator.bindings),
+            compile_function(columns, "columns", translator.bindings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one node of the query asks for."""
+
+    entity: EntityLayout
+    path: tuple[str, ...]
+    name: str
+    filter: Expr | None
+    order: tuple[OrderSpec, ...]
+    select: tuple[str, ...] | None
+    includes: tuple[Include, ...]
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The fields a node shows in dicts, and those of its block, which always has the identity."""
+
+    shown: tuple[str, ...]
+    with_identity: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _HopNeed:
+    path: tuple[str, ...]
+    step: Step
+    parent: int
+    slots: set[int]
+
+
+@dataclass(slots=True)
+class _Scope:
+    """Which slots and hops one node needs; places for its paths."""
+
+    layout: Layout
+    entity: EntityLayout
+    slots: set[int] = field(default_factory=set[int])
+    hops: list[_HopNeed] = field(default_factory=list[_HopNeed])
+
+    def place(self, path: tuple[str, ...]) -> Place:
+        steps, definition = follow_path(self.layout, self.entity, path)
+        if not steps:
+            self._need_field(self.slots, self.entity, definition)
+            return Place("r", definition, self.entity)
+        parent = -1
+        for depth, step in enumerate(steps):
+            parent = self._hop(path[: depth + 1], step, parent)
+        hop = self.hops[parent]
+        self._need_field(hop.slots, steps[-1].target, definition)
+        return Place(f"h{parent}_", definition, steps[-1].target, maybe_missing=True)
+
+    def need(self, slots: Iterable[int]) -> None:
+        """Decode these as well."""
+        self.slots.update(slots)
+
+    def need_for_step(self, step: Step) -> None:
+        """Decode what leads from this node's rows along a step."""
+        if step.kind == "to_one":
+            self.need(forward_slots(step.relation))
+        elif step.relation.mode == "value":
+            self.need(step.relation.target_slots)
+
+    def take_hops(self) -> tuple[Hop, ...]:
+        """The hops gathered so far, which begin anew from here."""
+        taken = tuple(
+            Hop(
+                need.parent,
+                need.step.relation,
+                need.step.kind == "to_many",
+                need.step.target.codec.decoder(need.slots),
+            )
+            for need in self.hops
+        )
+        self.hops = []
+        return taken
+
+    def _hop(self, path: tuple[str, ...], step: Step, parent: int) -> int:
+        for number, hop in enumerate(self.hops):
+            if hop.path == path:
+                return number
+        origin = self.slots if parent < 0 else self.hops[parent].slots
+        relation = step.relation
+        arrival: set[int] = set()
+        if step.kind == "to_one":
+            origin.update(forward_slots(relation))
+            arrival.update(relation.target_slots)
+        else:
+            arrival.update(back_slots(relation))
+            if relation.mode == "value":
+                origin.update(relation.target_slots)
+        self.hops.append(_HopNeed(path, step, parent, arrival))
+        return len(self.hops) - 1
+
+    def _need_field(self, slots: set[int], entity: EntityLayout, definition: FieldDef) -> None:
+        if is_stored(definition):
+            slots.add(definition.slot)
+            return
+        assert definition.computed is not None
+        for path in paths_of(definition.computed.expression, entity.fields):
+            slots.add(entity.fields[path[0]].slot)
+
+
+def _never_fails(expr: Expr, entity: EntityLayout) -> bool:
+    """Whether evaluating an expression over an entity's own fields cannot raise, so that it may
+    be asked before what stands to its left."""
+    return not any(
+        isinstance(node, Arithmetic | Call)
+        or (isinstance(node, FieldRef) and not is_stored(entity.fields[node.path[0]]))
+        for node in walk(expr)
+    )
+
+
+def forward_slots(relation: RelationLayout) -> Sequence[int]:
+    """The slots of a source row that lead to its target."""
+    return (relation.relation.slot,) if relation.mode == "slot" else relation.slots
+
+
+def back_slots(relation: RelationLayout) -> Sequence[int]:
+    """The slots of a source row that say whose child it is."""
+    return forward_slots(relation)

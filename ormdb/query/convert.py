@@ -1,0 +1,73 @@
+"""Parameters to stored values: what a literal beside a field becomes when a plan runs.
+
+    dep_date == "2013-01-01"     text beside a date: parsed
+    level in ("error", "fatal")  texts beside an enum: positions, as a frozenset
+    distance > 2.5               a float beside an int: left as it is, Python compares them exactly
+
+Invariants (held by tests/unit/query/test_convert.py):
+  1. A converted value compares with the field's stored values as the literal does with its
+     canonical ones.
+  2. `is_exact` holds for those conversions whose result can be encoded as a key of the field.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+from typing import Final
+
+from ormdb.errors import ValueRangeError, ValueTypeError
+from ormdb.ir.check import checker
+from ormdb.ir.coerce import coerce_value
+from ormdb.ir.schema import FieldDef
+from ormdb.ir.value import DecimalType, FloatType, IntType, Type, Value
+from ormdb.query.shape import LiteralClass
+from ormdb.storage.records import stored_value
+
+# The classes of literals that become numbers of the field's own type, but for rare values.
+_NUMBER_CLASSES: Final[dict[type, frozenset[type]]] = {
+    IntType: frozenset({int}),
+    FloatType: frozenset({float, int}),
+    DecimalType: frozenset({decimal.Decimal, int, float, str}),
+}
+
+
+def make_converter(field: FieldDef, kind: LiteralClass) -> Callable[[Value], Value]:
+    """The conversion of one parameter, given as Python class `kind` beside `field`.
+
+    `kind` is ("in", classes) for the items of a list.
+    """
+    definition = field.type
+
+    def convert(value: Value) -> Value:
+        return stored_value(definition, coerce_value(definition, value, field.name))
+
+    if isinstance(kind, tuple):
+        return lambda items: frozenset(map(convert, items))
+    return convert
+
+
+def is_exact(field: FieldDef, kind: LiteralClass) -> bool:
+    """Whether the conversion gives values of the field's own type, which its keys can hold.
+
+    A float beside an int mostly stays what it is, and has no key.  An int beside a float or a
+    decimal becomes one but for rare values, which `has_key` tells when the plan runs.
+    """
+    if isinstance(kind, tuple):
+        return all(is_exact(field, item) for item in kind[1])
+    classes = _NUMBER_CLASSES.get(type(field.type))
+    return classes is None or kind in classes
+
+
+def has_key(kind: Type, value: Value) -> bool:
+    """Whether a converted value fits the field: an int beside a float that is no float, a decimal
+    of more digits and the like compare well but have no key."""
+    if isinstance(kind, FloatType) and value is not None:
+        return isinstance(value, float)
+    if not isinstance(kind, IntType | DecimalType) or value is None:
+        return True
+    try:
+        checker(kind)(value, "key")
+    except (ValueTypeError, ValueRangeError):
+        return False
+    return True

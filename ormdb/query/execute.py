@@ -1,0 +1,315 @@
+"""Running a plan: the roots, then each include once for all parents.
+
+    Flight.where(...).limit(50).include(plane, origin.include(departures))
+
+    roots        scan_index(by_time)              50 rows      1 engine call
+    plane        rows of 50 distinct tail numbers 41 rows      2
+    origin       rows of 3 distinct airports       3 rows      1
+    departures   relation/2 of 3 airports        900 rows      1
+
+What a level needs of the one above is its decoded rows and their row keys, nothing else.  Whatever
+is read passes through one `View`, so that one snapshot, one set of counters and, in a transaction,
+one read set see everything.
+
+Invariants (held by tests/property/test_fetch_differential.py and tests/unit/query/test_hops.py):
+  1. The number of engine calls depends on the plan alone.
+  2. Includes never change which roots an answer holds.
+  3. The budget is checked before a level is handed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, compress
+
+from ormdb.ir.value import Value
+from ormdb.query.access import key_fields
+from ormdb.query.budget import Spending
+from ormdb.query.convert import has_key
+from ormdb.query.follow import (
+    Level,
+    follow_to_many,
+    follow_to_one,
+    masked,
+    parent_keys,
+    picked,
+    recheck_children,
+)
+from ormdb.query.plan import Access, Expand, NodePlan, QueryPlan
+from ormdb.query.root_page import RootPage, RootReader, RootResult
+from ormdb.query.roots import recheck_entries
+from ormdb.query.shape import PageValues
+from ormdb.query.sieve import Sieve
+from ormdb.storage.key_ranges import range_for_prefix, sorts_exactly
+from ormdb.storage.records import slot_values
+from ormdb.storage.views import View
+
+
+@dataclass(slots=True)
+class NodeResult:
+    """One level of an answer: its entities, each once, and which parents they belong to.
+
+    To-many: parent i has targets[offsets[i]:offsets[i + 1]].  To-one: `offsets` is None and
+    parent i has targets[i], -1 for none.  The roots have neither.
+    """
+
+    plan: NodePlan
+    level: Level
+    offsets: list[int] | None
+    targets: Sequence[int]
+    children: list[NodeResult]
+
+
+class Execution:
+    """One run of a plan under one view and one budget."""
+
+    def __init__(
+        self,
+        plan: QueryPlan,
+        view: View,
+        spending: Spending,
+        *,
+        values: Sequence[Value],
+        pages: Sequence[PageValues],
+    ) -> None:
+        self.plan = plan
+        self.view = view
+        self.spending = spending
+        self._values = [
+            convert(value) for convert, value in zip(plan.converters, values, strict=True)
+        ]
+        self._pages = pages
+        self._sieve = Sieve(view, self._values)
+        self.roots = RootReader(
+            plan.root,
+            self._usable_access(),
+            view,
+            spending,
+            values=self._values,
+            sieve=self._sieve,
+        )
+
+    def _usable_access(self) -> Access:
+        """The plan's access path, unless a value of this run has no key in it."""
+        plan = self.plan
+        for field, operand in key_fields(plan.root.entity, plan.access):
+            if operand.index is not None:
+                value = self._values[operand.index]
+                listed = operand.index == plan.access.many
+                if not all(has_key(field.type, item) for item in (value if listed else (value,))):
+                    return plan.scan
+        return plan.access
+
+    def fetch(self, page: RootPage) -> tuple[NodeResult, RootResult]:
+        """The whole graph, and what there is to know about its roots."""
+        roots = self.roots.page(page)
+        result = NodeResult(self.plan.root, roots.level, None, (), [])
+        self.spending.add_rows((), len(roots.level.rows))
+        self._expand_children(result)
+        return result, roots
+
+    def _expand_children(self, parent: NodeResult) -> None:
+        for plan in parent.plan.children:
+            result = self._expand(plan, parent.level)
+            self.spending.add_rows(plan.path, len(result.level.rows))
+            self.spending.check_progress(plan.path, self.view.counters.bytes)
+            parent.children.append(result)
+            self._expand_children(result)
+
+    def _expand(self, plan: NodePlan, parents: Level) -> NodeResult:
+        expand = plan.expand
+        assert expand is not None
+        if expand.kind == "to_one":
+            return self._expand_to_one(plan, expand, parents)
+        page = self._pages[plan.number]
+        if expand.kind == "through":
+            return self._expand_through(plan, expand, parents, page)
+        return self._expand_to_many(plan, expand, parents, page)
+
+    def _expand_to_one(self, plan: NodePlan, expand: Expand, parents: Level) -> NodeResult:
+        level, targets = follow_to_one(self.view, expand.relation, parents.rows, plan.decoder)
+        mask = self._sieve.node_mask(plan, level)
+        if mask is not None and not all(mask):
+            moved = list(accumulate(mask, initial=-1))[1:]
+            moved = [new if keep else -1 for new, keep in zip(moved, mask, strict=True)]
+            moved.append(-1)  # so that position -1 stays -1
+            targets = [moved[target] for target in targets]
+            level = masked(level, mask)
+        self.spending.add_edges(plan.path, len(targets) - targets.count(-1))
+        return NodeResult(plan, level, None, targets, [])
+
+    def _expand_to_many(
+        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+    ) -> NodeResult:
+        found = self._ordered_children(plan, expand, parents, page)
+        sorted_already = found is not None
+        if found is None:
+            most = self.spending.children_max
+            filtered = plan.filter is not None or plan.far_filter is not None
+            if page.limit is not None and not filtered and expand.row_order:
+                most = min(most, page.limit + page.offset)
+            found = follow_to_many(
+                self.view, expand.relation, parents, plan.decoder, limit_each=most
+            )
+            sorted_already = expand.row_order
+        level, counts = found
+        self.spending.check_fanout(plan.path, max(counts, default=0))
+        self.spending.add_edges(plan.path, len(level.rows))
+        owners = None
+        mask = self._sieve.node_mask(plan, level)
+        if mask is not None and not all(mask):
+            owners = list(compress(_owners(counts), mask))
+            level = masked(level, mask)
+        if not sorted_already:
+            owners = owners if owners is not None else _owners(counts)
+            positions = self._sieve.positions(plan.order, level)
+            positions.sort(key=owners.__getitem__)
+            level, owners = picked(level, positions), sorted(owners)
+        if owners is not None:
+            counts = _counts(owners, len(counts))
+        if page.limit is not None or page.offset:
+            level, counts = _limited(level, counts, page)
+        if expand.single:
+            return NodeResult(plan, level, None, _single_targets(counts), [])
+        offsets = list(accumulate(counts, initial=0))
+        return NodeResult(plan, level, offsets, range(len(level.rows)), [])
+
+    def _ordered_children(
+        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+    ) -> tuple[Level, list[int]] | None:
+        """The first children of each parent from an index that has them in order; None if the
+        index cannot tell the order of over-long keys."""
+        index = expand.ordered_index
+        if index is None or page.limit is None:
+            return None
+        if index is expand.relation.index:
+            return self._newest_children(plan, expand, parents, page)
+        relation = expand.relation
+        columns = [slot_values(parents.rows, slot) for slot in relation.target_slots]
+        given = list(zip(*columns, strict=True))
+        # No child refers to a parent by NULL, though the index has entries for children with one.
+        asked = index.encode_many([values for values in given if None not in values])
+        if not all(map(sorts_exactly, asked)):
+            return None
+        found, values = self.view.scan_index_each(
+            index,
+            relation.source,
+            [range_for_prefix(prefix) for prefix in asked],
+            reverse=expand.ordered_reverse,
+            limit_each=min(page.limit + page.offset, self.spending.children_max),
+        )
+        entries = [item for items in found for item in items]
+        if not all(sorts_exactly(key) for key, _ in entries):
+            return None
+        row_keys = [row_key for _, row_key in entries]
+        rows = plan.decoder.decode_batch(row_keys, values)
+        each = map(len, found)
+        counts = [0 if None in values else next(each) for values in given]
+        recheck_children(relation, parents, rows, counts)
+        recheck_entries(plan.entity, index, rows, [key for key, _ in entries])
+        return Level(rows, row_keys), counts
+
+    def _newest_children(
+        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+    ) -> tuple[Level, list[int]]:
+        """The last children of each parent in row order, the last one first."""
+        relation = expand.relation
+        assert relation.index is not None
+        assert page.limit is not None
+        keys = parent_keys(relation, parents)
+        found, values = self.view.scan_index_each(
+            relation.index,
+            relation.source,
+            [(key, key + b"\0") for key in keys if key is not None],
+            reverse=True,
+            limit_each=min(page.limit + page.offset, self.spending.children_max),
+        )
+        row_keys = [row_key for items in found for _, row_key in items]
+        rows = plan.decoder.decode_batch(row_keys, values)
+        each = map(len, found)
+        counts = [0 if key is None else next(each) for key in keys]
+        recheck_children(relation, parents, rows, counts)
+        return Level(rows, row_keys), counts
+
+    def _expand_through(
+        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+    ) -> NodeResult:
+        far, edge_decoder, edge_order = expand.far, expand.edge_decoder, expand.edge_order
+        assert far is not None
+        assert edge_decoder is not None
+        assert edge_order is not None
+        most = self.spending.children_max
+        edges, counts = follow_to_many(
+            self.view, expand.relation, parents, edge_decoder, limit_each=most
+        )
+        self.spending.check_fanout(plan.path, max(counts, default=0))
+        self.spending.add_edges(plan.path, len(edges.rows))
+        level, targets = follow_to_one(self.view, far, edges.rows, plan.decoder)
+        owners = _owners(counts)
+        positions = list(range(len(edges.rows)))
+        if edge_order.keys:
+            positions = self._sieve.positions(edge_order, edges)
+            positions.sort(key=owners.__getitem__)
+        keep = self._sieve.node_mask(plan, level) or [True] * len(level.rows)
+        # A target that several edges of one parent lead to counts once, where it stands first.
+        pairs = dict.fromkeys(
+            (owners[i], targets[i]) for i in positions if targets[i] >= 0 and keep[targets[i]]
+        )
+        ordered = list(pairs)
+        if plan.order.keys:
+            rank = {target: n for n, target in enumerate(self._sieve.positions(plan.order, level))}
+            ordered.sort(key=lambda pair: (pair[0], rank[pair[1]]))
+        kept_counts = _counts([owner for owner, _ in ordered], len(counts))
+        flat = [target for _, target in ordered]
+        if page.limit is not None or page.offset:
+            flat, kept_counts = _limited_list(flat, kept_counts, page)
+        used = sorted(set(flat))
+        place = dict(zip(used, range(len(used)), strict=True))
+        level = picked(level, used)
+        offsets = list(accumulate(kept_counts, initial=0))
+        return NodeResult(plan, level, offsets, [place[target] for target in flat], [])
+
+
+def _owners(counts: Sequence[int]) -> list[int]:
+    """The parent of each child: [2, 0, 1] -> [0, 0, 2]."""
+    return [parent for parent, count in enumerate(counts) for _ in range(count)]
+
+
+def _counts(owners: Sequence[int], parents: int) -> list[int]:
+    """The inverse of `_owners`."""
+    counts = [0] * parents
+    for owner in owners:
+        counts[owner] += 1
+    return counts
+
+
+def _limited(level: Level, counts: Sequence[int], page: PageValues) -> tuple[Level, list[int]]:
+    """The part of each parent's children that its page holds."""
+    kept, new_counts = _limited_list(range(len(level.rows)), counts, page)
+    return (level if len(kept) == len(level.rows) else picked(level, kept)), new_counts
+
+
+def _limited_list(
+    items: Sequence[int], counts: Sequence[int], page: PageValues
+) -> tuple[list[int], list[int]]:
+    kept: list[int] = []
+    new_counts: list[int] = []
+    start = 0
+    for count in counts:
+        stop = count if page.limit is None else min(count, page.offset + page.limit)
+        part = items[start + page.offset : start + stop] if page.offset < stop else ()
+        kept.extend(part)
+        new_counts.append(len(part))
+        start += count
+    return kept, new_counts
+
+
+def _single_targets(counts: Sequence[int]) -> list[int]:
+    """Positions of children of which every parent has at most one."""
+    targets: list[int] = []
+    at = 0
+    for count in counts:
+        targets.append(at if count else -1)
+        at += count
+    return targets

@@ -1,0 +1,214 @@
+"""From rows to the rows their relations lead to, for a whole level at once.
+
+    to_one    flights 1 2 3 with tailnum A B A   ->   planes [A, B], positions [0, 1, 0]
+    to_many   airports JFK LGA                   ->   flights [1 2 3 | 4 5], counts [3, 2]
+
+Each function makes one batched call per space it has to look at, whatever the number of rows,
+and rechecks what it finds against the rows on both sides: an entry that leads to a row of other
+values is damage, and raises.
+
+Invariants (held by tests/property/test_fetch_differential.py and tests/unit/query/test_follow.py):
+  1. Every target appears once, however many rows lead to it.
+  2. The number of engine calls does not depend on the number of rows.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from operator import attrgetter
+from typing import Any
+
+from ormdb.errors import CorruptionError
+from ormdb.ir.value import Value
+from ormdb.storage.layout import RelationLayout
+from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
+from ormdb.storage.views import View
+
+ROW_KEY_BYTES = 8
+
+
+@dataclass(slots=True)
+class Level:
+    """Decoded rows of one entity, each once, and their row keys."""
+
+    rows: list[Any]
+    keys: list[bytes]
+
+
+def picked(level: Level, positions: Sequence[int]) -> Level:
+    """The rows at these positions, in this order."""
+    rows, keys = level.rows, level.keys
+    return Level([rows[i] for i in positions], [keys[i] for i in positions])
+
+
+def masked(level: Level, mask: Sequence[bool]) -> Level:
+    """The rows for which the mask is true."""
+    return Level(list(compress(level.rows, mask)), list(compress(level.keys, mask)))
+
+
+def sliced(level: Level, start: int, stop: int | None) -> Level:
+    """The rows from a position up to another."""
+    return Level(level.rows[start:stop], level.keys[start:stop])
+
+
+def split_keys(joined: bytes) -> list[bytes]:
+    """The row keys that were joined."""
+    return [joined[i : i + ROW_KEY_BYTES] for i in range(0, len(joined), ROW_KEY_BYTES)]
+
+
+def follow_to_one(
+    view: View, relation: RelationLayout, rows: Sequence[Any], decoder: RowDecoder
+) -> tuple[Level, list[int]]:
+    """The targets of `rows` (None among them leads nowhere), and per row its position or -1."""
+    if relation.mode == "slot":
+        numbers = _column(rows, relation.relation.slot)
+        return _by_number(view, relation, numbers, decoder)
+    if relation.target_lookup is None:
+        numbers = _column(rows, relation.slots[0])
+        return _by_number(view, relation, numbers, decoder)
+    return _by_value(view, relation, rows, decoder)
+
+
+def parent_keys(relation: RelationLayout, parents: Level) -> list[bytes | None]:
+    """The key of each parent in the relation's space; None where no child can refer to it."""
+    if relation.mode != "value":
+        return list(parents.keys)
+    assert relation.index is not None
+    columns = [_column(parents.rows, slot) for slot in relation.target_slots]
+    given = list(zip(*columns, strict=True))
+    encoded = iter(relation.index.encode_many([values for values in given if None not in values]))
+    return [None if None in values else next(encoded) for values in given]
+
+
+def follow_to_many(
+    view: View,
+    relation: RelationLayout,
+    parents: Level,
+    decoder: RowDecoder,
+    *,
+    limit_each: int | None = None,
+) -> tuple[Level, list[int]]:
+    """The children of every parent, parent by parent in row order, and how many each has."""
+    keys = parent_keys(relation, parents)
+    asked = [key for key in keys if key is not None]
+    assert relation.index is not None
+    found, values = view.related(
+        relation.index,
+        relation.source,
+        asked,
+        limit_each=limit_each,
+    )
+    row_keys = split_keys(b"".join(found))
+    rows = decoder.decode_batch(row_keys, values)
+    counts = [len(joined) // ROW_KEY_BYTES for joined in found]
+    if len(asked) < len(keys):
+        given = iter(counts)
+        counts = [0 if key is None else next(given) for key in keys]
+    recheck_children(relation, parents, rows, counts)
+    return Level(rows, row_keys), counts
+
+
+def recheck_children(
+    relation: RelationLayout, parents: Level, rows: Sequence[Any], counts: Sequence[int]
+) -> None:
+    """See that every child's foreign key names the parent under which it was found."""
+    if relation.mode == "value":
+        theirs = [_column(rows, slot) for slot in relation.slots]
+        ours = [_column(parents.rows, slot) for slot in relation.target_slots]
+        actual: list[Any] = list(zip(*theirs, strict=True))
+        expected: list[Any] = list(zip(*ours, strict=True))
+    else:
+        actual = _column(
+            rows, relation.relation.slot if relation.mode == "slot" else relation.slots[0]
+        )
+        expected = [number - ROW_NUMBER_BIAS for number in _unpacked(parents.keys)]
+    at = 0
+    for parent, count in zip(expected, counts, strict=True):
+        if count:
+            stop = at + count
+            if actual[at:stop] != [parent] * count:
+                raise _misplaced(relation)
+            at = stop
+
+
+def _by_number(
+    view: View, relation: RelationLayout, numbers: list[Any], decoder: RowDecoder
+) -> tuple[Level, list[int]]:
+    """Targets whose row number is known."""
+    wanted = sorted({number for number in numbers if number is not None})
+    keys = _pack(wanted)
+    found = view.rows(relation.target, keys)
+    if None in found:
+        if relation.mode != "value":
+            missing = wanted[found.index(None)]
+            raise CorruptionError(
+                f"a {relation.source.name} refers by {relation.name} to row {missing} of "
+                f"{relation.target.name}, which is not there; run `ormdb check --deep`",
+                entity=relation.source.name,
+            )
+        there = [i for i, row in enumerate(found) if row is not None]
+        wanted, keys = [wanted[i] for i in there], [keys[i] for i in there]
+        found = [found[i] for i in there]
+    rows = decoder.decode_batch(keys, found)  # type: ignore[arg-type]  # None was ruled out
+    position = dict(zip(wanted, range(len(wanted)), strict=True))
+    return Level(rows, keys), [position.get(number, -1) for number in numbers]
+
+
+def _by_value(
+    view: View, relation: RelationLayout, rows: Sequence[Any], decoder: RowDecoder
+) -> tuple[Level, list[int]]:
+    """Targets that are looked up by the values of the foreign key."""
+    lookup = relation.target_lookup
+    assert lookup is not None
+    by_target = dict(zip(relation.target_slots, relation.slots, strict=True))
+    columns = [_column(rows, by_target[slot]) for slot in lookup.slots]
+    given = list(zip(*columns, strict=True))
+    wanted = list({values for values in given if None not in values})
+    found = view.lookup(lookup, relation.target, lookup.encode_many(wanted))
+    hits = [(values, joined) for values, joined in zip(wanted, found, strict=True) if joined]
+    keys = [joined[:ROW_KEY_BYTES] for _, joined in hits]
+    targets = view.rows(relation.target, keys)
+    if None in targets:
+        raise CorruptionError(
+            f"{lookup.name} leads to a row of {relation.target.name} that is not there; "
+            "run `ormdb check --deep`",
+            entity=relation.target.name,
+        )
+    decoded = decoder.decode_batch(keys, targets)  # type: ignore[arg-type]
+    position: dict[tuple[Value, ...], int] = {}
+    actual = zip(*(_column(decoded, slot) for slot in lookup.slots), strict=True)
+    for number, ((values, _), theirs) in enumerate(zip(hits, actual, strict=True)):
+        if values != theirs:
+            raise _misplaced(relation)
+        position[values] = number
+    return Level(decoded, keys), [position.get(values, -1) for values in given]
+
+
+def _column(rows: Sequence[Any], slot: int) -> list[Any]:
+    """One slot of every row, None where there is no row."""
+    name = f"s{slot}"
+    try:
+        return list(map(attrgetter(name), rows))
+    except AttributeError:
+        return [None if row is None else getattr(row, name) for row in rows]
+
+
+def _pack(numbers: Sequence[int]) -> list[bytes]:
+    joined = struct.pack(f">{len(numbers)}Q", *[n + ROW_NUMBER_BIAS for n in numbers])
+    return split_keys(joined)
+
+
+def _unpacked(keys: Sequence[bytes]) -> tuple[int, ...]:
+    return struct.unpack(f">{len(keys)}Q", b"".join(keys))
+
+
+def _misplaced(relation: RelationLayout) -> CorruptionError:
+    return CorruptionError(
+        f"relation {relation.source.name}.{relation.name} leads to a row that refers elsewhere; "
+        "run `ormdb check --deep`, then restore a backup",
+        entity=relation.source.name,
+        relation=relation.name,
+    )

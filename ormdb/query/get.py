@@ -1,0 +1,97 @@
+"""One row by its identity: the shortest way in, without a plan.
+
+    get(Post, 41)   row key from the identity ─▶ row ─▶ sealed? ─▶ one dict
+
+What it needs of an entity (the conversion of identities, the decoder, the generated dict display)
+is made once per layout.
+
+Invariants (held by tests/unit/query/test_get.py):
+  1. The dict is the one that a fetch filtered by the identity gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from ormdb.clock import Clock
+from ormdb.errors import QueryError
+from ormdb.ir.coerce import coerce_value
+from ormdb.ir.value import RowDict, Value
+from ormdb.query.compile import compile_row_dicts
+from ormdb.query.convert import has_key
+from ormdb.query.resolve import find_entity
+from ormdb.storage.keys import row_key
+from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.records import RowDecoder, stored_value
+from ormdb.storage.views import View
+
+
+class Getter:
+    """Gets rows of one entity."""
+
+    def __init__(self, layout: Layout, name: str, clock: Clock) -> None:
+        entity = find_entity(layout, name)
+        self.entity: EntityLayout = entity
+        self._fields = [entity.fields[part] for part in entity.entity.identity]
+        slots, dicts = compile_row_dicts(layout, entity, clock)
+        self._decoder: RowDecoder = entity.codec.decoder(slots)
+        self._dicts: Callable[[list[Any]], list[RowDict]] = dicts
+
+    def get(self, view: View, identity: tuple[Value, ...]) -> RowDict | None:
+        """The row with this identity, or None.
+
+        Raises:
+          QueryError: the identity has other parts than the entity's.
+        """
+        key = self._row_key(view, identity)
+        if key is None:
+            return None
+        row = view.rows(self.entity, (key,))[0]
+        if row is None:
+            return None
+        return self._dicts(self._decoder.decode_batch((key,), (row,)))[0]
+
+    def _row_key(self, view: View, identity: tuple[Value, ...]) -> bytes | None:
+        entity, fields = self.entity, self._fields
+        if len(identity) != len(fields):
+            raise QueryError(
+                f"the identity of {entity.name} is ({', '.join(entity.entity.identity)}), "
+                f"not {len(identity)} value(s)",
+                entity=entity.name,
+            )
+        if entity.identity is None:
+            number = identity[0]
+            if type(number) is int and -_WORD <= number < _WORD:
+                return row_key(number)
+        values: list[Value] = []
+        for field, given in zip(fields, identity, strict=True):
+            value = None if given is None else coerce_value(field.type, given, field.name)
+            if value is None or not has_key(field.type, value):
+                return None
+            values.append(stored_value(field.type, value))
+        if entity.identity is None:
+            return row_key(values[0])
+        return view.lookup(entity.identity, entity, (entity.identity.encode_values(values),))[0][:8]
+
+
+class Getters:
+    """The getters of every layout in use, by entity name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._made: WeakKeyDictionary[Layout, dict[str, Getter]] = WeakKeyDictionary()
+
+    def getter(self, layout: Layout, name: str) -> Getter:
+        """The getter of an entity, made on first use."""
+        made = self._made.get(layout)
+        if made is None:
+            made = self._made.setdefault(layout, {})
+        found = made.get(name)
+        if found is None:
+            found = made.setdefault(name, Getter(layout, name, self._clock))
+        return found
+
+
+_WORD: Final = 1 << 63

@@ -1,0 +1,84 @@
+"""How many engine calls a plan takes: the sum of its hops, whatever the number of rows.
+
+    Flight where origin.name == "Kennedy" order by time limit 50       index by_time         1
+                                                                       origin, for the filter 1
+      include plane       not enforced: identity index, then rows                            2
+      include crew        through Duty: edges and their rows, then the far rows              2
+                                                                                         sum 6
+
+A call is a round trip to an engine that lies across a network.  What a plan says here is what
+`FetchStatistics.engine_calls` counts at the newest commit, with these exceptions:
+
+  * a filter over a level without rows asks nothing: fewer calls
+  * a page that a path in the filter keeps from filling takes another round of the filter's hops,
+    each with four times the rows: more calls, as few as the logarithm of the rows looked at
+  * a limited include whose index keys are too long to tell their order is read again in full
+  * a value that has no key (2.5 beside an indexed int) turns the way to the roots into a scan
+
+Reading the past looks into the history beside each space, batch by batch, and is not counted so.
+
+Invariants (held by tests/unit/query/test_hops.py):
+  1. The calls of a fetch equal the hops of its plan, for ten rows and for a hundred thousand.
+"""
+
+from __future__ import annotations
+
+from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, QueryPlan
+from ormdb.storage.layout import RelationLayout
+
+
+def plan_hops(plan: QueryPlan) -> int:
+    """The engine calls of a whole plan."""
+    roots = access_hops(plan.access)
+    if not plan.access.ordered:
+        roots += _hops(plan.root.order.hops)  # an ordered way reads no other rows to sort
+    return roots + _filter_hops(plan.root) + sum(map(node_hops, plan.root.children))
+
+
+def node_hops(node: NodePlan) -> int:
+    """The engine calls of one include and everything below it."""
+    expand = node.expand
+    assert expand is not None
+    own = _expand_hops(expand) + _filter_hops(node)
+    if expand.kind != "to_one":
+        own += _hops(node.order.hops)
+    return own + sum(map(node_hops, node.children))
+
+
+def access_hops(access: Access) -> int:
+    """The engine calls of one way to the roots."""
+    match access.kind:
+        case "identity":
+            return 1 if access.index is None else 2
+        case "index":
+            return 1 if access.many is None else 2
+        case "relation":
+            relation = access.relation
+            assert relation is not None
+            by_value = relation.mode == "value" or relation.target_lookup is None
+            return 1 if by_value else 2
+        case "scan":
+            return 1
+
+
+def _expand_hops(expand: Expand) -> int:
+    if expand.kind == "to_one":
+        return _forward_hops(expand.relation)
+    if expand.kind == "to_many":
+        return 1 if expand.ordered_index is None else 2
+    assert expand.far is not None
+    return 1 + _forward_hops(expand.far)
+
+
+def _filter_hops(node: NodePlan) -> int:
+    filters: list[FilterPlan | None] = [node.filter, node.far_filter]
+    return sum(_hops(each.hops) for each in filters if each is not None)
+
+
+def _hops(hops: tuple[Hop, ...]) -> int:
+    return sum(1 if hop.inverse else _forward_hops(hop.relation) for hop in hops)
+
+
+def _forward_hops(relation: RelationLayout) -> int:
+    """By row number: the rows.  By value: the target's index, then the rows."""
+    return 1 if relation.mode == "slot" or relation.target_lookup is None else 2

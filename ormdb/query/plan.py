@@ -1,0 +1,166 @@
+"""Physical plans: a tree of nodes, one per include, each with the functions made for it.
+
+    NodePlan ()            Airport   access identity        hops 1
+      NodePlan departures  Flight    expand relation/2      hops 1   filter, order, limit
+        NodePlan plane     Plane     follow tailnum         hops 2   (identity index, then rows)
+
+A plan holds no value of any query: values and page numbers come with each execution.  How many
+engine calls a node takes, whatever the number of rows, is counted in `hops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from typing import Literal as Choice
+
+from ormdb.ir.schema import ThroughDef
+from ormdb.ir.value import Value
+from ormdb.storage.layout import EntityLayout, IndexLayout, RelationLayout
+from ormdb.storage.records import RowDecoder
+
+Mask: TypeAlias = Callable[..., list[bool]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hop:
+    """A to-one step that a filter or an order takes: from `parent` (-1: the node's rows)."""
+
+    parent: int
+    relation: RelationLayout
+    inverse: bool
+    decoder: RowDecoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterPlan:
+    """Which rows stay.  `mask(rows, *hops, *parameters)` says so for a batch."""
+
+    mask: Mask
+    hops: tuple[Hop, ...]
+    parameters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SortKey:
+    """One key of an order.  `nulls_low` places NULL before every value before any reversal."""
+
+    column: Callable[..., list[Value]]
+    descending: bool
+    nulls_low: bool
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderPlan:
+    """A total order: the keys, then the row key in the direction of the last of them."""
+
+    keys: tuple[SortKey, ...]
+    hops: tuple[Hop, ...]
+    tie_descending: bool
+    cursor_types: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One end of a range: a parameter or a constant, included or not."""
+
+    value: Operand
+    inclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A stored value known when the plan runs: parameter `index`, or else `constant`."""
+
+    index: int | None
+    constant: Value = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Access:
+    """The way to the roots.
+
+    identity  `equal` are the identity's values, or `many` the list of a single one
+    index     `equal` fix the first columns; `many` or `low`/`high` restrict the next one
+    relation  `equal` are the foreign key's values, in the order of `relation.relation.fields`
+    scan      every row, or those whose int identity lies between `low` and `high`
+    `ordered`: rows come in the order the query asks for, walking backwards if `reverse`.
+    """
+
+    kind: Choice["identity", "index", "relation", "scan"]
+    index: IndexLayout | None = None
+    relation: RelationLayout | None = None
+    equal: tuple[Operand, ...] = ()
+    many: int | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    not_null: bool = False
+    ordered: bool = False
+    reverse: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people: "index by_time", "scan"."""
+        if self.index is not None:
+            return f"{self.index.kind} {self.index.name}"
+        return self.kind if self.relation is None else f"relation {self.relation.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expand:
+    """How a node is reached from its parents.
+
+    to_many   over `relation` backwards: many children of each parent (one, if `single`);
+              `ordered_index` has those of one parent in order, the relation's own index in row
+              order; `row_order`: the order asked for is that in which they come anyway
+    to_one    over `relation` forwards
+    through   over the edge entity's rows: `near` backwards, then `far` forwards
+    """
+
+    kind: Choice["to_many", "to_one", "through"]
+    relation: RelationLayout
+    single: bool = False
+    ordered_index: IndexLayout | None = None
+    ordered_reverse: bool = False
+    row_order: bool = False
+    far: RelationLayout | None = None
+    through: ThroughDef | None = None
+    edge_decoder: RowDecoder | None = None
+    edge_order: OrderPlan | None = None
+
+
+@dataclass(slots=True, eq=False)
+class NodePlan:
+    """One level of the answer."""
+
+    number: int  # position among all nodes, parents first
+    name: str
+    path: tuple[str, ...]
+    entity: EntityLayout
+    fields: tuple[str, ...]
+    decoder: RowDecoder
+    dicts: Callable[..., list[dict[str, Value]]]
+    columns: Callable[[Sequence[Any]], tuple[list[Value], ...]]
+    filter: FilterPlan | None  # by the row's own fields
+    far_filter: FilterPlan | None  # by what its relations lead to, asked of the rows that are left
+    order: OrderPlan
+    expand: Expand | None
+    relation_name: str
+    to_one: bool
+    children: list[NodePlan]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryPlan:
+    """A whole plan.  `converters[i]` makes the stored value of parameter i from what was given."""
+
+    root: NodePlan
+    access: Access
+    # In place of `access` when a value has no key, as an int of 65 bits.
+    scan: Access
+    nodes: tuple[NodePlan, ...]
+    converters: tuple[Callable[[Value], Value], ...]
+    order_signature: bytes
+    schema_version: int

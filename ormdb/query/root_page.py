@@ -1,0 +1,240 @@
+"""The roots of a page: walked in order until the page is full, or gathered and sorted.
+
+    order by time, limit 50      index by_time     51 entries, the last only says that more follow
+    order by plane.seats         scan              every row the filter keeps, then sorted
+
+A filter through relations is asked after the one on the rows' own fields, for many batches at
+once, so that the engine calls do not grow with the table.
+
+Invariants (held by tests/unit/query/test_fetch.py and tests/property/test_fetch_differential.py):
+  1. A page is the same however its roots are reached.
+  2. A page in the order of its access path reads as many rows as it takes to fill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+from ormdb import limits
+from ormdb.ir.value import Value
+from ormdb.query.budget import Spending
+from ormdb.query.follow import Level, masked, picked, sliced
+from ormdb.query.order import Place, sorted_positions
+from ormdb.query.plan import Access, NodePlan
+from ormdb.query.roots import Batch, Walk, root_batches
+from ormdb.query.sieve import Sieve
+from ormdb.storage.key_ranges import CUT_PREFIX_BYTES, sorts_exactly
+from ormdb.storage.views import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootPage:
+    """Where the root page begins and how long it may be."""
+
+    limit: int | None
+    offset: int
+    place: Place | None
+    backward: bool
+
+
+@dataclass(slots=True)
+class RootResult:
+    """The roots, and whether more follow in the direction of the page.
+
+    `ends` are the values of the order's keys for the first and the last root, where they were
+    read on the way; an order that reads only its own rows is asked when a cursor is made.
+    """
+
+    level: Level
+    more: bool
+    ends: tuple[tuple[Value, ...], tuple[Value, ...]] | None = None
+
+
+class RootReader:
+    """Reads the roots of one run of a plan."""
+
+    def __init__(
+        self,
+        root: NodePlan,
+        access: Access,
+        view: View,
+        spending: Spending,
+        *,
+        values: Sequence[Value],
+        sieve: Sieve,
+    ) -> None:
+        self._root = root
+        self._access = access
+        self._view = view
+        self._spending = spending
+        self._values = values
+        self._sieve = sieve
+
+    def page(self, page: RootPage) -> RootResult:
+        """The roots of a page, in the query's order."""
+        stop = None if page.limit is None else page.offset + page.limit
+        wanted = None if stop is None else stop + 1
+        if self._access.ordered:
+            level = self._in_order(page, wanted)
+            more = stop is not None and len(level.rows) > stop
+            if page.offset or more:
+                level = sliced(level, page.offset, stop)
+            if page.backward:
+                level.rows.reverse()
+                level.keys.reverse()
+            return RootResult(level, more)
+        return self._sorted(page, stop)
+
+    def count(self) -> int:
+        """How many roots the filter keeps."""
+        root = self._root
+        if root.filter is None and root.far_filter is None and self._access.kind == "scan":
+            known = self._view.row_count(root.entity)
+            if known is not None:
+                return known
+        return sum(len(level.rows) for level in self._kept_batches(Walk()))
+
+    def exists(self) -> bool:
+        """Whether the filter keeps any root."""
+        return any(level.rows for level in self._kept_batches(Walk(batch=1)))
+
+    def order_values(self, level: Level, position: int) -> tuple[Value, ...]:
+        """The values of the order's keys for one root: what a cursor holds."""
+        one = Level([level.rows[position]], [level.keys[position]])
+        return tuple(column[0] for column in self._sieve.columns(self._root.order, one))
+
+    def _in_order(self, page: RootPage, wanted: int | None) -> Level:
+        """Walk the access path until the page is full."""
+        batch = None
+        if wanted is not None:
+            root = self._root
+            dropped = root.filter is not None or root.far_filter is not None
+            batch = min(2 * wanted if dropped else wanted, limits.SCAN_BATCH_ROWS)
+        gathered = Level([], [])
+        for level in self._kept_batches(
+            Walk(place=page.place, backward=page.backward, batch=batch)
+        ):
+            if page.place is not None:
+                columns = self._sieve.columns(self._root.order, level)
+                beyond = _beyond(page.place, columns, level.keys, backward=page.backward)
+                level = masked(level, beyond)
+            self._gather(gathered, level, page)
+            if wanted is not None and len(gathered.rows) >= wanted:
+                break
+        return gathered
+
+    def _sorted(self, page: RootPage, stop: int | None) -> RootResult:
+        """Gather everything the filter keeps, then sort."""
+        order, gathered = self._root.order, Level([], [])
+        for level in self._kept_batches(Walk()):
+            self._gather(gathered, level, page)
+        columns = self._sieve.columns(order, gathered)
+        if page.place is not None:
+            mask = _beyond(page.place, columns, gathered.keys, backward=page.backward)
+            gathered = masked(gathered, mask)
+            columns = [list(compress(column, mask)) for column in columns]
+        positions = sorted_positions(order, columns, gathered.keys)
+        if page.backward:
+            positions.reverse()
+        more = stop is not None and len(positions) > stop
+        positions = positions[page.offset : stop]
+        if page.backward:
+            positions.reverse()
+        ends = None
+        if positions:
+            first, last = (
+                tuple(column[position] for column in columns)
+                for position in (positions[0], positions[-1])
+            )
+            ends = first, last
+        return RootResult(picked(gathered, positions), more, ends)
+
+    def _gather(self, gathered: Level, level: Level, page: RootPage) -> None:
+        gathered.rows.extend(level.rows)
+        gathered.keys.extend(level.keys)
+        allowed, shown = self._spending.budget.rows, len(gathered.rows) - page.offset
+        if shown > allowed and (page.limit is None or page.limit > allowed):
+            self._spending.add_rows((), shown)  # raises: stop before reading it all
+
+    def _kept_batches(self, walk: Walk) -> Iterator[Level]:
+        """Batches of the access path, filtered."""
+        root = self._root
+        near = self._near_batches(walk)
+        if root.far_filter is None:
+            yield from near
+            return
+        for level in _rounds(near, walk.batch):
+            kept = self._sieve.kept(root.far_filter, level)
+            if kept.rows:
+                yield kept
+
+    def _near_batches(self, walk: Walk) -> Iterator[Level]:
+        """Batches of the access path, filtered by the rows' own fields."""
+        root = self._root
+        batches = root_batches(self._root, self._access, self._view, self._values, walk)
+        if self._access.ordered and self._access.kind == "index":
+            batches = self._true_order(batches, backward=walk.backward)
+        for level, _ in batches:
+            self._spending.check_progress((), self._view.counters.bytes)
+            kept = self._sieve.kept(root.filter, level)
+            if kept.rows:
+                yield kept
+
+    def _true_order(self, batches: Iterator[Batch], *, backward: bool) -> Iterator[Batch]:
+        """Put runs of over-long keys of equal beginning, among them cut ones, which lie in the
+        order of their hashes, in their real order."""
+        held, held_keys = Level([], []), list[bytes]()
+        for level, keys in batches:
+            if not held.rows and all(map(sorts_exactly, keys)):
+                yield level, keys
+                continue
+            held = Level(held.rows + level.rows, held.keys + level.keys)
+            held_keys.extend(keys)
+            # A run may go on in the next batch; keys of another prefix cannot.
+            prefix = held_keys[-1][:CUT_PREFIX_BYTES]
+            done = len(held_keys)
+            while done and held_keys[done - 1][:CUT_PREFIX_BYTES] == prefix:
+                done -= 1
+            if done:
+                yield self._resorted(sliced(held, 0, done), backward=backward), held_keys[:done]
+            held, held_keys = sliced(held, done, len(held_keys)), held_keys[done:]
+        if held.rows:
+            yield self._resorted(held, backward=backward), held_keys
+
+    def _resorted(self, level: Level, *, backward: bool) -> Level:
+        positions = self._sieve.positions(self._root.order, level)
+        if backward:
+            positions.reverse()
+        return picked(level, positions)
+
+
+def _beyond(
+    place: Place, columns: Sequence[Sequence[Value]], keys: Sequence[bytes], *, backward: bool
+) -> list[bool]:
+    """Which rows lie on the far side of a place."""
+    is_beyond = place.is_after if backward else place.is_before
+    values = zip(*columns, strict=True) if columns else iter([()] * len(keys))
+    return [is_beyond(row, key) for row, key in zip(values, keys, strict=True)]
+
+
+def _rounds(batches: Iterator[Level], first: int | None) -> Iterator[Level]:
+    """Batches put together, so that following the paths of their rows takes few calls.
+
+    While a page fills, rounds grow from a little more than the page; else they are as large as
+    memory should allow.
+    """
+    size = limits.PATH_ROUND_ROWS_MAX
+    if first is not None:
+        size = max(first, limits.PATH_ROUND_ROWS_MIN)
+    held = Level([], [])
+    for level in batches:
+        held.rows.extend(level.rows)
+        held.keys.extend(level.keys)
+        if len(held.rows) >= size:
+            yield held
+            held = Level([], [])
+            size = min(4 * size, limits.PATH_ROUND_ROWS_MAX)
+    if held.rows:
+        yield held

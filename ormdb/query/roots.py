@@ -1,0 +1,237 @@
+"""The access path of the roots, walked: batches of decoded rows, rechecked against their entries.
+
+    identity   keys from values, one read              index   ranges from values, entries + rows
+    relation   the parent's key, entries + rows        scan    the row space
+
+Invariants (held by tests/property/test_fetch_differential.py and tests/unit/query/test_roots.py):
+  1. A row comes at most once.
+  2. A row whose values do not give the key of the entry that led to it raises CorruptionError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ormdb import limits
+from ormdb.errors import CorruptionError
+from ormdb.ir.value import Value
+from ormdb.query.follow import Level
+from ormdb.query.order import Place
+from ormdb.query.plan import Access, Bound, NodePlan, Operand
+from ormdb.storage.engine import Item
+from ormdb.storage.key_ranges import ABOVE_ALL_KEYS
+from ormdb.storage.keys import (
+    above,
+    at_or_above,
+    at_or_below,
+    below,
+    row_key,
+    sorts_exactly,
+)
+from ormdb.storage.layout import EntityLayout, IndexLayout
+from ormdb.storage.views import Span, View
+
+Batch: TypeAlias = tuple[Level, Sequence[bytes]]  # rows, and the index key that led to each
+Range: TypeAlias = tuple[bytes, bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """How to walk: from a place on, backwards or not, with a first batch of some size."""
+
+    place: Place | None = None
+    backward: bool = False
+    batch: int | None = None
+
+
+def root_batches(
+    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+) -> Iterator[Batch]:
+    """The rows of the access path; in the query's order, or against it, if the path is ordered."""
+    match access.kind:
+        case "identity":
+            yield from _identity(root, access, view, values)
+        case "relation":
+            yield from _relation(root, access, view, values, walk)
+        case "scan":
+            for keys, rows in view.scan_rows(root.entity, _scan_span(access, values, walk)):
+                yield Level(root.decoder.decode_batch(keys, rows), keys), ()
+        case "index":
+            yield from _index(root, access, view, values, walk)
+
+
+def _identity(
+    root: NodePlan, access: Access, view: View, values: Sequence[Value]
+) -> Iterator[Batch]:
+    entity = root.entity
+    if access.many is not None:
+        wanted: list[tuple[Value, ...]] = [(value,) for value in values[access.many]]
+    else:
+        wanted = [tuple(_operand(operand, values) for operand in access.equal)]
+    if any(None in identity for identity in wanted):
+        wanted = [identity for identity in wanted if None not in identity]
+    if entity.identity is None:
+        keys = sorted(row_key(identity[0]) for identity in wanted)
+    else:
+        encoded = [entity.identity.encode_values(identity) for identity in wanted]
+        keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
+    found = view.rows(entity, keys)
+    there = [(key, row) for key, row in zip(keys, found, strict=True) if row is not None]
+    if entity.identity is not None and len(there) != len(keys):
+        raise _dangling(entity, entity.identity)
+    kept = [key for key, _ in there]
+    rows = root.decoder.decode_batch(kept, [row for _, row in there])
+    yield Level(rows, kept), ()
+
+
+def _relation(
+    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+) -> Iterator[Batch]:
+    relation, entity = access.relation, root.entity
+    assert relation is not None
+    assert relation.index is not None
+    given = [_operand(operand, values) for operand in access.equal]
+    lookup = relation.target_lookup
+    if relation.mode == "value" or lookup is None:
+        key: bytes | None = relation.index.encode_values(given)
+    else:
+        by_slot = dict(zip(relation.slots, given, strict=True))
+        source_of = dict(zip(relation.target_slots, relation.slots, strict=True))
+        target = lookup.encode_values([by_slot[source_of[slot]] for slot in lookup.slots])
+        key = view.lookup(lookup, relation.target, [target])[0][:8] or None
+    if key is None:
+        return
+    span = Span(
+        low=key,
+        high=key + b"\0",
+        reverse=access.reverse != walk.backward,
+        after=None if walk.place is None or not access.ordered else (key, walk.place.row_key),
+        batch=walk.batch,
+    )
+    for items, rows in view.scan_index(relation.index, entity, span):
+        keys = [row_key_ for _, row_key_ in items]
+        # The filter, which asks for the same values, rechecks the entries.
+        yield Level(root.decoder.decode_batch(keys, rows), keys), ()
+
+
+def _index(
+    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+) -> Iterator[Batch]:
+    entity = root.entity
+    index = access.index
+    assert index is not None
+    ranges = _ranges(access, index, values)
+    if access.many is not None:
+        found, rows = view.scan_index_each(index, entity, ranges)
+        items = [item for part in found for item in part]
+        yield _checked(root, index, items, rows)
+        return
+    low, high = ranges[0]
+    reverse = access.reverse != walk.backward
+    after: Item | None = None
+    if walk.place is not None and access.ordered:
+        after, low, high = _resumed(access, index, values, walk.place, (low, high, reverse))
+    span = Span(low=low, high=high, reverse=reverse, after=after, batch=walk.batch)
+    for items, rows in view.scan_index(index, entity, span):
+        yield _checked(root, index, items, rows)
+
+
+def _resumed(
+    access: Access,
+    index: IndexLayout,
+    values: Sequence[Value],
+    place: Place,
+    span: tuple[bytes, bytes | None, bool],
+) -> tuple[Item | None, bytes, bytes | None]:
+    """Where to go on from a place; a little before it when cut keys may lie beside it."""
+    low, high, reverse = span
+    fixed = [_operand(operand, values) for operand in access.equal]
+    whole = index.encode_prefix([*fixed, *place.values])
+    if sorts_exactly(whole):
+        return (whole, place.row_key), low, high
+    if reverse:
+        end = at_or_below(whole)
+        return None, low, end if high is None or (end is not None and end < high) else high
+    return None, max(low, at_or_above(whole)), high
+
+
+def _ranges(access: Access, index: IndexLayout, values: Sequence[Value]) -> list[Range]:
+    fixed = [_operand(operand, values) for operand in access.equal]
+    prefix = index.encode_prefix(fixed)
+    if access.many is not None:
+        wholes = sorted(index.encode_prefix([*fixed, value]) for value in values[access.many])
+        ranges = [(at_or_above(whole), at_or_below(whole)) for whole in wholes]
+        return list(dict.fromkeys(ranges))  # over-long values may share one
+    if access.low is None and access.high is None and not access.not_null:
+        return [(at_or_above(prefix), at_or_below(prefix))]
+    column = index.columns[len(fixed)]
+
+    def whole(bound: Bound) -> bytes:
+        return index.encode_prefix([*fixed, _operand(bound.value, values)])
+
+    first, last = (access.high, access.low) if column.descending else (access.low, access.high)
+    low, high = at_or_above(prefix), at_or_below(prefix)
+    if first is not None:
+        low = at_or_above(whole(first)) if first.inclusive else above(whole(first))
+    elif column.nullable and not column.descending:
+        low = above(index.encode_prefix([*fixed, None]))  # NULLs lie first, and meet no bound
+    if last is not None:
+        high = at_or_below(whole(last)) if last.inclusive else below(whole(last))
+    elif column.nullable and column.descending:
+        high = below(index.encode_prefix([*fixed, None]))
+    return [(low, high)]
+
+
+def _checked(root: NodePlan, index: IndexLayout, items: list[Item], rows: list[bytes]) -> Batch:
+    """Decoded rows, each with the values its entry says."""
+    row_keys = [row_key_ for _, row_key_ in items]
+    decoded = root.decoder.decode_batch(row_keys, rows)
+    keys = [key for key, _ in items]
+    recheck_entries(root.entity, index, decoded, keys)
+    return Level(decoded, row_keys), keys
+
+
+def recheck_entries(
+    entity: EntityLayout, index: IndexLayout, rows: Sequence[Any], keys: Sequence[bytes]
+) -> None:
+    """See that every row has the values of the entry that led to it."""
+    if index.encode_rows(rows) != list(keys):
+        raise CorruptionError(
+            f"index {index.name} of {entity.name} leads to a row with other values; "
+            "run `ormdb check --deep`, then restore a backup",
+            entity=entity.name,
+            index=index.name,
+        )
+
+
+def _scan_span(access: Access, values: Sequence[Value], walk: Walk) -> Span:
+    """The rows to scan, from a place on if the rows come in order."""
+    low, high, after = b"", None, None
+    if access.low is not None:
+        number = _operand(access.low.value, values)
+        low = _key_at(number if access.low.inclusive else number + 1) or ABOVE_ALL_KEYS
+    if access.high is not None:
+        number = _operand(access.high.value, values)
+        high = _key_at(number + 1 if access.high.inclusive else number)
+    if walk.place is not None and access.ordered:
+        after = (walk.place.row_key, b"")
+    reverse = access.reverse != walk.backward
+    return Span(low=low, high=high, reverse=reverse, after=after, batch=walk.batch)
+
+
+def _key_at(number: int) -> bytes | None:
+    """The row key of an int identity; None for the one number beyond them all."""
+    return row_key(number) if number <= limits.INT_MAX else None
+
+
+def _operand(operand: Operand, values: Sequence[Value]) -> Value:
+    return operand.constant if operand.index is None else values[operand.index]
+
+
+def _dangling(entity: EntityLayout, index: IndexLayout) -> CorruptionError:
+    return CorruptionError(
+        f"the {index.name} leads to a row that is not there; run `ormdb check --deep`",
+        entity=entity.name,
+    )

@@ -1,0 +1,243 @@
+"""A query without its literals: the key under which its plan is kept.
+
+    Flight.dep_delay > 120 and Flight.origin_faa in ("JFK", "LGA")     limit 50
+
+    shape    Flight.dep_delay > p0:int and Flight.origin_faa in p1:str   limited
+    values   120, ("JFK", "LGA")
+
+Only a literal that stands directly beside a field becomes a parameter, because the field gives it
+its type.  The Python class of a literal is part of the shape, as it decides how the literal is
+converted; so is whether there is a limit or a cursor, but not which.
+
+A shape is hashed and compared by recursion, so what nests too deeply is refused here.
+
+Invariants (held by tests/unit/query/test_shape.py):
+  1. A shape holds no literal that stood beside a field: equal shapes differ in values only.
+  2. Putting the values back gives the query again, but for NULLs inside lists, which become an
+     `or` with a comparison to NULL: the same truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never, cast
+
+from ormdb import limits
+from ormdb.errors import LimitError, QueryError
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+    Param,
+)
+from ormdb.ir.graph import GraphQuery, Include, Page
+from ormdb.ir.value import Value
+
+LiteralClass: TypeAlias = type | tuple[str, frozenset[type]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageShape:
+    """Which parts of a page are there, without their values."""
+
+    limited: bool
+    cursor: bool
+    backward: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The hashable form of a query without its literals."""
+
+    query: GraphQuery
+    page: PageShape
+    parameter_classes: tuple[LiteralClass, ...]
+    literal_classes: tuple[LiteralClass, ...]  # of the literals that stayed
+
+
+@dataclass(frozen=True, slots=True)
+class PageValues:
+    """The numbers of one node's page."""
+
+    limit: int | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShapedQuery:
+    """A query taken apart: what its plan depends on, and what it does not."""
+
+    shape: Shape
+    values: tuple[Value, ...]
+    pages: tuple[PageValues, ...]  # in the order of the nodes: parents first
+    page: Page
+
+
+class LiteralTaker:
+    """Takes literals out of expressions, in order."""
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self.classes: list[LiteralClass] = []
+        self.kept_classes: list[LiteralClass] = []
+        self.pages: list[PageValues] = []
+
+    def expression(self, expr: Expr, depth: int = 1) -> Expr:
+        """An expression without the literals that stand directly beside a field.
+
+        Raises:
+          LimitError: it nests too deeply.
+        """
+        _check_depth(depth)
+        match expr:
+            case Compare(op=op, left=FieldRef() as left, right=Literal(value=value)):
+                if value is not None:
+                    return Compare(op=op, left=left, right=self.take(value, _class_of(value)))
+                return expr
+            case Compare(op=op, left=Literal(value=value), right=FieldRef() as right):
+                if value is not None:
+                    return Compare(op=op, left=self.take(value, _class_of(value)), right=right)
+                return expr
+            case InList(operand=FieldRef() as operand, items=Literal(value=items)):
+                present = tuple(item for item in items if item is not None)
+                kinds = frozenset(map(type, present))
+                there = InList(operand=operand, items=self.take(present, ("in", kinds)))
+                if len(present) == len(items):
+                    return there
+                unknown = Compare(op="==", left=operand, right=Literal(value=None))
+                return Or(items=(there, unknown))
+            case And(items=parts):
+                return And(items=tuple([self.expression(part, depth + 1) for part in parts]))
+            case Or(items=parts):
+                return Or(items=tuple([self.expression(part, depth + 1) for part in parts]))
+            case Not(operand=inner):
+                return Not(operand=self.expression(inner, depth + 1))
+            case Compare() | InList() | IsNull() | Literal() | Param() | FieldRef():
+                return self.note(expr, depth)
+            case Arithmetic() | Call():
+                return self.note(expr, depth)
+        assert_never(expr)
+
+    def note(self, expr: Expr, depth: int) -> Expr:
+        """Keep an expression whole, and tell its 1 from another's 1.0 and True."""
+        self.kept_classes.extend(literal_classes(expr, depth))
+        return expr
+
+    def take(self, value: Value, kind: LiteralClass) -> Param:
+        self.values.append(value)
+        self.classes.append(kind)
+        return Param(index=len(self.values) - 1)
+
+    def include(self, node: Include) -> Include:
+        """An include without its literals and the numbers of its page.
+
+        Raises:
+          QueryError: a limit or an offset is not a number of rows.
+          LimitError: there are too many includes, or an expression nests too deeply.
+        """
+        check_page(node.limit, node.offset, f"the include of {node.name!r}")
+        self.pages.append(PageValues(node.limit, node.offset))
+        if len(self.pages) > limits.INCLUDE_NODES_MAX + 1:  # the root's page is the first
+            raise LimitError(
+                f"the query has more than {limits.INCLUDE_NODES_MAX} includes; split it",
+                limit="INCLUDE_NODES_MAX",
+            )
+        return replace(
+            node,
+            filter=None if node.filter is None else self.expression(node.filter),
+            # 1 and 0 only say that there is a limit and an offset.
+            limit=None if node.limit is None else 1,
+            offset=1 if node.offset else 0,
+            includes=tuple(map(self.include, node.includes)),
+        )
+
+
+def take_shape(query: GraphQuery) -> ShapedQuery:
+    """Take a query apart into its shape and its values.
+
+    Raises:
+      QueryError: a limit or an offset is not a number of rows.
+      LimitError: there are too many includes, or an expression nests too deeply.
+    """
+    taker = LiteralTaker()
+    page = query.page
+    check_page(page.limit, page.offset, "the page")
+    taker.pages.append(PageValues(page.limit, page.offset))
+    bare = replace(
+        query,
+        filter=None if query.filter is None else taker.expression(query.filter),
+        page=Page(),
+        includes=tuple(map(taker.include, query.includes)),
+        as_of=None,
+        budget=_ANY_BUDGET,
+    )
+    backward = page.before is not None
+    shape = Shape(
+        bare,
+        PageShape(page.limit is not None, backward or page.after is not None, backward),
+        tuple(taker.classes),
+        tuple(taker.kept_classes),
+    )
+    return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages), page)
+
+
+def _class_of(value: object) -> type[object]:
+    return type(value)
+
+
+_ANY_BUDGET = GraphQuery(entity="").budget
+
+
+def check_page(limit: object, offset: object, where: str) -> None:
+    """Refuse a limit or an offset that is not a number of rows.
+
+    Raises:
+      QueryError: it is negative, or no int.
+    """
+    for name, number in (("limit", limit), ("offset", offset)):
+        if number is None and name == "limit":
+            continue
+        if type(number) is not int or number < 0:
+            raise QueryError(f"the {name} of {where} is {number!r}; give an int that is 0 or more")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > limits.EXPRESSION_DEPTH_MAX:
+        raise LimitError(
+            f"a filter nests deeper than {limits.EXPRESSION_DEPTH_MAX} levels; write it flatter",
+            limit="EXPRESSION_DEPTH_MAX",
+        )
+
+
+def literal_classes(expr: Expr, depth: int = 1) -> list[LiteralClass]:
+    """The classes of the literals that stay in an expression, in order.
+
+    Raises:
+      LimitError: it nests too deeply.
+    """
+    _check_depth(depth)
+    match expr:
+        case Literal(value=value):
+            if isinstance(value, tuple):
+                return list(map(_class_of, cast("Sequence[Value]", value)))
+            return [_class_of(value)]
+        case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
+            return literal_classes(left, depth + 1) + literal_classes(right, depth + 1)
+        case InList(operand=operand, items=items):
+            return literal_classes(operand, depth + 1) + literal_classes(items, depth + 1)
+        case IsNull(operand=operand) | Not(operand=operand):
+            return literal_classes(operand, depth + 1)
+        case And(items=parts) | Or(items=parts) | Call(arguments=parts):
+            return [kind for part in parts for kind in literal_classes(part, depth + 1)]
+        case Param() | FieldRef():
+            return []
+    assert_never(expr)

@@ -1,0 +1,91 @@
+"""Which rows of a level stay, and in which order: filters and orders, with the hops they take.
+
+    filter plane.seats > 100      rows 1 2 3 4    hop plane: N1 N1 N9 -     mask 1 1 0 0
+    order  origin.name desc       rows 1 2        hop origin: JFK LGA       columns [["K", "L"]]
+
+A path leads to rows of other entities.  They are read once for a whole level, hop by hop, and the
+generated functions see them beside the level's own rows.
+
+Invariants (held by tests/property/test_fetch_differential.py and tests/unit/query/test_hops.py):
+  1. A filter or an order makes the engine calls of its hops once for a level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ormdb.ir.value import Value
+from ormdb.query.follow import Level, follow_to_many, follow_to_one, masked
+from ormdb.query.order import sorted_positions
+from ormdb.query.plan import FilterPlan, Hop, NodePlan, OrderPlan
+from ormdb.storage.views import View
+
+
+class Sieve:
+    """Filters and sorts levels in one run of a plan, whose converted parameters it holds."""
+
+    def __init__(self, view: View, values: Sequence[Value]) -> None:
+        self._view = view
+        self._values = values
+
+    def kept(self, plan: FilterPlan | None, level: Level) -> Level:
+        """The rows that a filter keeps."""
+        if plan is None or not level.rows:
+            return level
+        mask = self.mask(plan, level)
+        return level if all(mask) else masked(level, mask)
+
+    def node_mask(self, plan: NodePlan, level: Level) -> list[bool] | None:
+        """Which rows both filters of a node keep; None when there is nothing to ask."""
+        if not level.rows or (plan.filter is None and plan.far_filter is None):
+            return None
+        if plan.filter is None or plan.far_filter is None:
+            only = plan.filter or plan.far_filter
+            assert only is not None
+            return self.mask(only, level)
+        mask = self.mask(plan.filter, level)
+        far = iter(self.mask(plan.far_filter, masked(level, mask)))
+        return [keep and next(far) for keep in mask]
+
+    def mask(self, plan: FilterPlan, level: Level) -> list[bool]:
+        """Which rows a filter keeps."""
+        hops = self._hop_rows(plan.hops, level)
+        return plan.mask(level.rows, *hops, *(self._values[index] for index in plan.parameters))
+
+    def positions(self, order: OrderPlan, level: Level) -> list[int]:
+        """The positions of the rows in an order."""
+        return sorted_positions(order, self.columns(order, level), level.keys)
+
+    def columns(self, order: OrderPlan, level: Level) -> list[list[Value]]:
+        """The values of an order's keys, column by column."""
+        hops = self._hop_rows(order.hops, level)
+        return [key.column(level.rows, *hops) for key in order.keys]
+
+    def _hop_rows(self, hops: tuple[Hop, ...], level: Level) -> list[list[Any]]:
+        """For each hop, the row it leads to from each row, or None."""
+        reached: list[Level] = []
+        for hop in hops:
+            origin = level if hop.parent < 0 else reached[hop.parent]
+            follow = _hop_backwards if hop.inverse else _hop_forwards
+            reached.append(follow(self._view, hop, origin))
+        return [landed.rows for landed in reached]
+
+
+def _hop_forwards(view: View, hop: Hop, origin: Level) -> Level:
+    level, targets = follow_to_one(view, hop.relation, origin.rows, hop.decoder)
+    rows, keys = [*level.rows, None], [*level.keys, b""]  # position -1 is "no row"
+    return Level([rows[target] for target in targets], [keys[target] for target in targets])
+
+
+def _hop_backwards(view: View, hop: Hop, origin: Level) -> Level:
+    """Over a one-to-one relation from the side that does not hold the foreign key."""
+    distinct = {
+        key: row for key, row in zip(origin.keys, origin.rows, strict=True) if row is not None
+    }
+    parents = Level(list(distinct.values()), list(distinct))
+    level, counts = follow_to_many(view, hop.relation, parents, hop.decoder)
+    landed = zip(level.rows, level.keys, strict=True)
+    found = {key: next(landed) for key, count in zip(parents.keys, counts, strict=True) if count}
+    pairs = [found.get(key, (None, b"")) for key in origin.keys]
+    return Level([row for row, _ in pairs], [key for _, key in pairs])

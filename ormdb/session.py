@@ -1,0 +1,127 @@
+"""The one interface of embedded and remote use, and who is asking.
+
+A session takes queries and mutations as `ir` values and gives answers back.  The typed face of
+`ormdb.model` stands on this protocol alone, so that the same program runs on an embedded database
+and on a remote one.
+
+Every entry point takes a `Context`; there is no way to reach a row without saying who asks.
+Embedded use that says nothing asks as `Context.system()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from ormdb.ir.graph import AsOf, GraphQuery
+from ormdb.ir.mutation import Mutation, MutationOutcome
+from ormdb.ir.result import FetchStatistics, GraphBlocks
+from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.value import RowDict, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Who asks: data only.  `system` may do everything; others what `capabilities` say."""
+
+    principal: str
+    attributes: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    capabilities: frozenset[str] = frozenset()
+    is_system: bool = False
+
+    @classmethod
+    def system(cls) -> Context:
+        """The context of the program that owns the database."""
+        return _SYSTEM
+
+
+_SYSTEM = Context(principal="system", is_system=True)
+
+
+class Answer(Protocol):
+    """The answer to one graph fetch, in whichever form the caller reads it."""
+
+    @property
+    def blocks(self) -> GraphBlocks:
+        """Entity and edge blocks, built on first use."""
+        ...
+
+    @property
+    def statistics(self) -> FetchStatistics:
+        """What the fetch cost."""
+        ...
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the following page begins; None when this page is the last."""
+        ...
+
+    @property
+    def previous_cursor(self) -> str | None:
+        """Where the page before ends; None when this page is the first."""
+        ...
+
+    def dicts(self) -> list[RowDict]:
+        """The graph as nested dicts: to-many as lists, to-one as a dict or None."""
+        ...
+
+    def __len__(self) -> int:
+        """How many roots there are."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads from one place: the newest commit, a snapshot, or a transaction's own view."""
+
+    def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> Answer:
+        """Fetch a graph."""
+        ...
+
+    def run_get(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> RowDict | None:
+        """One row by its identity, with all its fields; None when there is none."""
+
+    def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
+        """How many roots the query's filter keeps; order, page and includes do not matter."""
+        ...
+
+    def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
+        """Whether the query's filter keeps any root."""
+        ...
+
+    @property
+    def schema(self) -> SchemaBundle:
+        """The bundle that queries are resolved against."""
+        ...
+
+
+class Writer(Reader, Protocol):
+    """A reader that also writes."""
+
+    def run_mutations(
+        self, mutations: Sequence[Mutation], *, context: Context | None = None
+    ) -> list[MutationOutcome]:
+        """Apply the mutations in order, all or none."""
+        ...
+
+
+class Session(Writer, Protocol):
+    """What a database offers, embedded or remote."""
+
+    def begin(self, *, context: Context | None = None) -> AbstractContextManager[Writer]:
+        """A transaction: committed when its block ends, rolled back when it raises."""
+        ...
+
+    def begin_snapshot(
+        self, *, as_of: AsOf | None = None, context: Context | None = None
+    ) -> AbstractContextManager[Reader]:
+        """A reader that keeps seeing one commit."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; further use raises ClosedError."""
+        ...

@@ -1,0 +1,225 @@
+"""The tight loops: keys in, items out, over one LMDB transaction and one database handle.
+
+    values(cursor, keys)       the value of each key, or None
+    duplicates(cursor, keys)   the joined duplicates of each key
+    items_forward(cursor, …)   items from where the cursor stands, up to a key
+
+Every function gets a cursor made for this call: a cursor that outlives its call can be moved by
+later writes.  Which of LMDB's ways is taken depends on numbers that were measured: one buffer for
+all keys costs 12 ns a duplicate and 1 µs a key, a walk costs 110 ns and 0.4 µs.
+
+Invariants (held by tests/conformance/test_engine.py):
+  1. Answers come in the order of the keys asked for, which may repeat.
+  2. No function leaves a cursor, a buffer of the map or an iterator behind.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Final, TypeAlias
+
+import lmdb
+
+from ormdb.errors import CorruptionError
+from ormdb.storage.engine import Item
+
+Cursor: TypeAlias = "lmdb.Cursor[bytes]"  # generic for checkers only
+
+_ID_BYTES: Final = 8
+_SAMPLE_KEYS: Final = 8  # looked at to guess how many duplicates keys have
+_BUFFER_FROM: Final = 3  # duplicates per key from which one buffer for all keys is faster
+_STEP: Final = 4  # items read at first when a range has an end
+_STEP_GROWTH: Final = 4
+_SPLIT_IDS: Final = 64
+_SPLITTERS: Final = tuple(struct.Struct("8s" * count) for count in range(_SPLIT_IDS + 1))
+_ABSENT_KEY: Final = b"\0" * 512  # longer than any key, so that nothing is found under it
+_key_of = itemgetter(0)
+
+
+def values(cursor: Cursor, keys: Sequence[bytes]) -> list[bytes | None]:
+    """The value of each key, or None."""
+    return list(map(cursor.get, keys))
+
+
+def present_keys(keys: Sequence[bytes]) -> list[bytes]:
+    """The keys with those that LMDB refuses to look for replaced by one that is never there."""
+    return [key or _ABSENT_KEY for key in keys]
+
+
+def duplicates(
+    cursor: Cursor, keys: Sequence[bytes], *, width: int, limit_each: int | None
+) -> list[bytes]:
+    """The duplicates of each key, joined."""
+    join, to_key, walk = b"".join, cursor.set_key, cursor.iternext_dup
+    if limit_each is not None:
+        return [join(islice(walk(), limit_each)) if to_key(key) else b"" for key in keys]
+    if width == _ID_BYTES and set(map(len, keys)) == {_ID_BYTES} and _are_many(cursor, keys):
+        return _buffered(cursor, keys)
+    return [join(walk()) if to_key(key) else b"" for key in keys]
+
+
+def counts(cursor: Cursor, keys: Sequence[bytes]) -> list[int]:
+    """How many duplicates each key has."""
+    to_key, count = cursor.set_key, cursor.count
+    return [count() if to_key(key) else 0 for key in keys]
+
+
+def split_ids(joined: bytes) -> list[bytes]:
+    """The ids in a run of ids of 8 bytes each."""
+    count, rest = divmod(len(joined), _ID_BYTES)
+    if rest:
+        raise CorruptionError(
+            f"duplicates of {len(joined)} bytes are no row keys; run ormdb check, restore a backup"
+        )
+    if count <= _SPLIT_IDS:
+        return list(_SPLITTERS[count].unpack(joined))
+    whole = count - count % _SPLIT_IDS
+    ids: list[bytes] = []
+    for part in _SPLITTERS[_SPLIT_IDS].iter_unpack(joined[: whole * _ID_BYTES]):
+        ids += part
+    ids += _SPLITTERS[count - whole].unpack(joined[whole * _ID_BYTES :])
+    return ids
+
+
+def range_items(
+    cursor: Cursor, low: bytes, high: bytes | None, *, reverse: bool, count: int | None
+) -> list[Item]:
+    """At most `count` items with low <= key < high."""
+    if reverse:
+        return items_backward(cursor, low, count) if seek_last(cursor, high) else []
+    return items_forward(cursor, high, count) if cursor.set_range(low) else []
+
+
+def next_items(
+    cursor: Cursor,
+    bounds: tuple[bytes, bytes | None],
+    after: Item | None,
+    count: int,
+    *,
+    width: int,
+    reverse: bool,
+) -> list[Item]:
+    """The next `count` items of a scan that last gave `after`; `width` is 0 in a map."""
+    low, high = bounds
+    if after is None or (after[0] < low if not reverse else high is not None and after[0] >= high):
+        return range_items(cursor, low, high, reverse=reverse, count=count)
+    if reverse:
+        if not seek_before(cursor, after, width=width):
+            return []
+        return items_backward(cursor, low, count)
+    if not seek_beyond(cursor, after, width=width):
+        return []
+    return items_forward(cursor, high, count)
+
+
+def items_forward(cursor: Cursor, high: bytes | None, count: int | None) -> list[Item]:
+    """At most `count` items from the cursor on, with keys below `high`."""
+    walk = cursor.iternext()
+    if high is None:
+        return list(islice(walk, count))
+    items: list[Item] = []
+    for part in _parts(walk, count):
+        if part[-1][0] >= high:
+            items += part[: bisect_left(part, high, key=_key_of)]
+            break
+        items += part
+    return items
+
+
+def items_backward(cursor: Cursor, low: bytes, count: int | None) -> list[Item]:
+    """At most `count` items from the cursor back, with keys not below `low`."""
+    walk = cursor.iterprev()
+    if not low:
+        return list(islice(walk, count))
+    items: list[Item] = []
+    for part in _parts(walk, count):
+        if part[-1][0] < low:
+            kept = [item for item in part if item[0] >= low]
+            items += kept
+            break
+        items += part
+    return items
+
+
+def seek_last(cursor: Cursor, high: bytes | None) -> bool:
+    """Stand on the last item with a key below `high`; False when there is none."""
+    if high is None:
+        return cursor.last()
+    return cursor.prev() if cursor.set_range(high) else cursor.last()
+
+
+def seek_beyond(cursor: Cursor, after: Item, *, width: int) -> bool:
+    """Stand on the first item that comes after `after`; `width` is 0 in a map."""
+    key, value = after
+    if width and key:
+        bound = _bound(value, width)
+        if cursor.set_range_dup(key, bound):
+            is_past = cursor.value() != bound or len(value) < width
+            return is_past or cursor.next()
+    if not cursor.set_range(key):
+        return False
+    if cursor.key() != key:
+        return True
+    return cursor.next_nodup() if width else cursor.next()
+
+
+def seek_before(cursor: Cursor, after: Item, *, width: int) -> bool:
+    """Stand on the last item that comes before `after`; `width` is 0 in a map."""
+    key, value = after
+    if width and key:
+        bound = _bound(value, width)
+        if cursor.set_range_dup(key, bound):
+            is_before = cursor.value() == bound and len(value) > width
+            return is_before or cursor.prev()
+    if not cursor.set_range(key):
+        return cursor.last()
+    if width and cursor.key() == key:
+        return cursor.last_dup()  # all duplicates of the key come before
+    return cursor.prev()
+
+
+def _bound(value: bytes, width: int) -> bytes:
+    """LMDB seeks to values of the right width only."""
+    return value[:width].ljust(width, b"\0")
+
+
+def _parts(walk: Iterator[Item], count: int | None) -> Iterator[list[Item]]:
+    """Growing parts, so that a short range reads little beyond its end."""
+    left, step = count, _STEP
+    while left is None or left > 0:
+        part = list(islice(walk, step if left is None else min(step, left)))
+        if not part:
+            return
+        yield part
+        left = None if left is None else left - len(part)
+        step *= _STEP_GROWTH
+
+
+def _are_many(cursor: Cursor, keys: Sequence[bytes]) -> bool:
+    """Whether the keys seem to have enough duplicates to be read through one buffer."""
+    sample = keys[:: max(1, len(keys) // _SAMPLE_KEYS)]
+    return sum(counts(cursor, sample)) >= _BUFFER_FROM * len(sample)
+
+
+def _buffered(cursor: Cursor, keys: Sequence[bytes]) -> list[bytes]:
+    """All duplicates of all keys in one buffer of (key, duplicate) pairs, then cut by counts."""
+    pairs = array("Q")
+    pairs.frombytes(cursor.getmulti(keys, dupdata=True, dupfixed_bytes=_ID_BYTES, keyfixed=True))
+    joined = pairs[1::2].tobytes()
+    found: list[bytes] = []
+    start = 0
+    for count in counts(cursor, keys):
+        stop = start + count * _ID_BYTES
+        found.append(joined[start:stop])
+        start = stop
+    if start != len(joined):
+        raise CorruptionError(
+            f"{len(joined)} bytes of duplicates where {start} were counted;"
+            " run ormdb check, restore a backup"
+        )
+    return found

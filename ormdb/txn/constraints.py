@@ -1,0 +1,340 @@
+"""Constraints, probed a batch at a time before anything is written.
+
+    insert 3 flights      identity   3 row keys: one get_many, none may be there
+                          unique     3 keys: one many, and no two alike in the batch
+                          origin     distinct airports not seen before: one get_many
+                          checks     one generated function over the batch
+
+Every probe reads through the commit's own transaction, so it sees what the same commit wrote.
+
+Unique indexes treat NULL as unlike everything, as SQL does: a row with a NULL in any of the
+index's fields never collides.  A foreign key with a NULL in any of its fields refers to nothing.
+
+Invariants (held by tests/unit/txn/test_constraints.py and tests/property/test_writes_model.py):
+  1. A batch that is refused has written nothing.
+  2. An error names kind, entity, fields, constraint and the identity of the first culprit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import Any, Final
+
+from ormdb.clock import Clock
+from ormdb.errors import CheckError, CorruptionError, ForeignKeyError, UniqueError
+from ormdb.ir.schema import IndexDef
+from ormdb.ir.show import show_value
+from ormdb.ir.value import Value
+from ormdb.storage.engine import WriteTransaction
+from ormdb.storage.expressions import compile_violations
+from ormdb.storage.keys import row_key
+from ormdb.storage.layout import (
+    EntityLayout,
+    IndexLayout,
+    RelationLayout,
+    rows_without_null,
+)
+from ormdb.storage.records import ROW_NUMBER_BIAS, shown_value, slot_values
+
+# How many verified targets of one relation are remembered within one commit.
+_KNOWN_TARGETS_MAX: Final = 1_000_000
+
+
+class Probes:
+    """The constraint probes of one open commit."""
+
+    def __init__(self, txn: WriteTransaction, clock: Clock) -> None:
+        self._txn = txn
+        self._clock = clock
+        self._known: dict[int, dict[bytes, int | None]] = {}
+        self._checks: dict[str, list[tuple[str, Callable[[Sequence[Any]], list[int]]]]] = {}
+        # With entries held back by a deferred load, the index alone cannot tell.
+        self.unwritten: dict[str, set[bytes]] = {}
+
+    def check_rows(self, entity: EntityLayout, rows: Sequence[Any]) -> None:
+        """Refuse rows for which a check is false."""
+        if entity.name not in self._checks:
+            self._checks[entity.name] = [
+                (check.name, compile_violations(check.expression, entity, self._clock))
+                for check in entity.entity.checks
+            ]
+        for name, violations in self._checks[entity.name]:
+            found = violations(rows)
+            if found:
+                identity = identity_of(entity, rows[found[0]])
+                raise CheckError(
+                    f"check {name!r} of {entity.name} is false for {len(found)} row(s), "
+                    f"the first {show_identity(identity)}; correct the row",
+                    kind="check",
+                    entity=entity.name,
+                    fields=(),
+                    constraint=name,
+                    identity=identity,
+                )
+
+    def new_row_keys(self, entity: EntityLayout, rows: Sequence[Any], keys: list[bytes]) -> None:
+        """Refuse int identities that are taken, already or twice in the batch."""
+        taken = self._txn.get_many(entity.rows, keys) if self._reaches_back(entity, keys) else []
+        position = _first_repeat(keys, [value is not None for value in taken])
+        if position is not None:
+            raise _identity_taken(entity, identity_of(entity, rows[position]))
+
+    def unused_row_keys(self, entity: EntityLayout, keys: list[bytes]) -> None:
+        """See that numbers just given out lie beyond every row, whatever the counter says."""
+        if self._reaches_back(entity, keys):
+            raise CorruptionError(
+                f"the counter of rows of {entity.name} is behind its rows; a row would be "
+                "overwritten: run `ormdb check --deep`, then restore a backup",
+                entity=entity.name,
+            )
+
+    def new_identities(self, entity: EntityLayout, rows: Sequence[Any]) -> list[bytes]:
+        """Refuse identities that are taken; the encoded identities."""
+        assert entity.identity is not None
+        position, encoded = self._first_taken(entity.identity, rows)
+        if position is not None:
+            raise _identity_taken(entity, identity_of(entity, rows[position]))
+        return encoded
+
+    def uniques(
+        self, entity: EntityLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
+    ) -> None:
+        """Refuse rows whose values in a unique index are taken.
+
+        `own` are the row keys of rows that are being replaced: their entries do not count.
+        """
+        for index in entity.indexes:
+            if not index.unique:
+                continue
+            present = rows_without_null(rows, index.slots)
+            kept = rows if present is None else list(compress(rows, present))
+            own_kept = own if own is None or present is None else list(compress(own, present))
+            position, _ = self._first_taken(index, kept, own_kept)
+            if position is not None:
+                raise _unique_taken(entity, index, kept[position])
+
+    def resolve_targets(
+        self,
+        relation: RelationLayout,
+        rows: Sequence[Any],
+        *,
+        together: Callable[[], dict[bytes, int | None]] | None = None,
+        moved: Mapping[bytes, int | None] | None = None,
+        unresolved: list[int] | None = None,
+    ) -> None:
+        """Refuse foreign keys without a target; set the hidden target number where there is one.
+
+        `together` gives the rows that are inserted together, by encoded target values, for rows
+        that refer to each other.  `moved` says where target values lead, or that they no longer
+        lead anywhere, once this statement is done.  With `unresolved`, positions without a target
+        are gathered, not refused.
+        """
+        encoded = self._foreign_keys(relation, rows)
+        known = self._known_targets(relation, encoded)
+        # Apart from what is known: the statement may still be refused, and then nobody may rely
+        # on its rows.  Only a load, which ends when one row is refused, remembers its own.
+        own = {} if moved is None else dict(moved)
+        if together is not None and any(key is not None and key not in known for key in encoded):
+            own = together()
+            if self.unwritten:
+                known.update(own)
+        attribute = f"s{relation.relation.slot}" if relation.mode == "slot" else None
+        for position, (row, key) in enumerate(zip(rows, encoded, strict=True)):
+            number = None
+            if key is not None:
+                number = own[key] if key in own else known.get(key)
+            if number is None and key is not None:
+                if unresolved is None:
+                    raise _no_target(relation, row)
+                unresolved.append(position)
+            if attribute is not None:
+                setattr(row, attribute, number)
+
+    def forget_target(self, relation: RelationLayout) -> None:
+        """Rows of the relation's target were removed: ask again."""
+        self._known.pop(relation.relation.id, None)
+
+    def no_referrers(
+        self, relation: RelationLayout, keys: Sequence[bytes], rows: Sequence[Any]
+    ) -> None:
+        """Refuse to take rows, or their target values, away from others that refer to them.
+
+        What the rows say of each other does not count: they go together.
+        """
+        if relation.mode == "value" or relation.index is None:
+            return
+        together = set(keys) if relation.source is relation.target else set[bytes]()
+        for position, joined in enumerate(self._txn.many(relation.index.space, keys)):
+            referrers = [joined[i : i + 8] for i in range(0, len(joined), 8)]
+            count = sum(key not in together for key in referrers)
+            if count:
+                raise _still_referred(relation, rows[position], count)
+
+    def _known_targets(
+        self, relation: RelationLayout, keys: Sequence[bytes | None]
+    ) -> dict[bytes, int | None]:
+        """Encoded target values -> row number, for all of `keys` that exist, and some others."""
+        known = self._known.setdefault(relation.relation.id, {})
+        wanted = list({key for key in keys if key is not None and key not in known})
+        if wanted:
+            if len(known) + len(wanted) > _KNOWN_TARGETS_MAX:
+                known.clear()
+                wanted = list({key for key in keys if key is not None})
+            known.update(self._targets(relation, wanted))
+        return known
+
+    def _targets(self, relation: RelationLayout, keys: list[bytes]) -> dict[bytes, int]:
+        """Encoded target values -> row number, for those that exist."""
+        lookup = relation.target_lookup
+        if lookup is None:
+            found = self._txn.get_many(relation.target.rows, keys)
+            return {
+                key: int.from_bytes(key, "big") - ROW_NUMBER_BIAS
+                for key, row in zip(keys, found, strict=True)
+                if row is not None
+            }
+        joined = self._txn.many(lookup.space, keys)
+        return {
+            key: int.from_bytes(row_keys[:8], "big") - ROW_NUMBER_BIAS
+            for key, row_keys in zip(keys, joined, strict=True)
+            if row_keys
+        }
+
+    def _foreign_keys(self, relation: RelationLayout, rows: Sequence[Any]) -> list[bytes | None]:
+        """Each row's reference as the target lookup's key; None where it refers to nothing."""
+        lookup = relation.target_lookup
+        if lookup is None:
+            numbers = slot_values(rows, relation.slots[0])
+            return [None if number is None else row_key(number) for number in numbers]
+        made: dict[tuple[Value, ...], bytes] = {}
+        encoded: list[bytes | None] = []
+        columns = [slot_values(rows, slot) for slot in foreign_slots(relation)]
+        for values in zip(*columns, strict=True):
+            if None in values:
+                encoded.append(None)
+                continue
+            key = made.get(values)
+            if key is None:
+                key = made[values] = lookup.encode_values(values)
+            encoded.append(key)
+        return encoded
+
+    def _first_taken(
+        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
+    ) -> tuple[int | None, list[bytes]]:
+        encoded = [key for key in index.encode_rows(rows) if key is not None]
+        found = self._txn.many(index.space, encoded)
+        taken = [
+            bool(joined) and (own is None or joined != own[i]) for i, joined in enumerate(found)
+        ]
+        held = self.unwritten.get(index.space.name)
+        if held is not None:
+            taken = [there or key in held for there, key in zip(taken, encoded, strict=True)]
+        position = _first_repeat(encoded, taken)
+        if position is None and held is not None:
+            held.update(encoded)
+        return position, encoded
+
+    def _reaches_back(self, entity: EntityLayout, keys: list[bytes]) -> bool:
+        """Whether any of the keys could be in the space already."""
+        tail = next(iter(self._txn.scan(entity.rows, reverse=True, limit=1)), None)
+        return tail is not None and min(keys, default=b"") <= tail[0][0]
+
+
+def foreign_slots(relation: RelationLayout) -> tuple[int, ...]:
+    """The slots of the foreign key, in the column order of the target's lookup."""
+    lookup = relation.target_lookup
+    if lookup is None:
+        return relation.slots
+    by_target = dict(zip(relation.target_slots, relation.slots, strict=True))
+    return tuple(by_target[slot] for slot in lookup.slots)
+
+
+def identity_of(entity: EntityLayout, row: Any) -> tuple[Value, ...]:
+    """The identity of a decoded row, as canonical values."""
+    fields = [entity.fields[name] for name in entity.entity.identity]
+    return tuple(shown_value(field.type, getattr(row, f"s{field.slot}")) for field in fields)
+
+
+def show_identity(identity: tuple[Value, ...]) -> str:
+    """An identity for an error sentence."""
+    shown = ", ".join(show_value(value) for value in identity)
+    return shown if len(identity) == 1 else f"({shown})"
+
+
+def _first_repeat(keys: Sequence[bytes], taken: Sequence[bool]) -> int | None:
+    """The first position that is taken, or whose key stood before in the batch."""
+    if not any(taken) and len(set(keys)) == len(keys):
+        return None
+    seen: set[bytes] = set()
+    for position, key in enumerate(keys):
+        if (taken and taken[position]) or key in seen:
+            return position
+        seen.add(key)
+    return None
+
+
+def _identity_taken(entity: EntityLayout, identity: tuple[Value, ...]) -> UniqueError:
+    names = entity.entity.identity
+    return UniqueError(
+        f"{entity.name} already has a row with {', '.join(names)} = {show_identity(identity)}; "
+        "update that row, or insert under another identity",
+        kind="unique",
+        entity=entity.name,
+        fields=names,
+        constraint="identity",
+        identity=identity,
+    )
+
+
+def _unique_taken(entity: EntityLayout, index: IndexLayout, row: Any) -> UniqueError:
+    assert isinstance(index.definition, IndexDef)
+    fields = tuple(part.field for part in index.definition.fields)
+    values = [
+        shown_value(entity.fields[name].type, getattr(row, f"s{entity.fields[name].slot}"))
+        for name in fields
+    ]
+    identity = identity_of(entity, row)
+    return UniqueError(
+        f"{entity.name} {show_identity(identity)} repeats {', '.join(fields)} = "
+        f"{', '.join(map(show_value, values))}, which {index.name!r} keeps unique; "
+        "change the value, or the row that has it",
+        kind="unique",
+        entity=entity.name,
+        fields=fields,
+        constraint=index.name,
+        identity=identity,
+    )
+
+
+def _no_target(relation: RelationLayout, row: Any) -> ForeignKeyError:
+    source, fields = relation.source, relation.relation.fields
+    values = [
+        shown_value(source.fields[name].type, getattr(row, f"s{source.fields[name].slot}"))
+        for name in fields
+    ]
+    identity = identity_of(source, row)
+    return ForeignKeyError(
+        f"{source.name} {show_identity(identity)} refers by {', '.join(fields)} = "
+        f"{', '.join(map(show_value, values))} to a {relation.target.name} that does not exist; "
+        f"insert that {relation.target.name} first, or declare {relation.name} enforced=False",
+        kind="foreign_key",
+        entity=source.name,
+        fields=fields,
+        constraint=relation.name,
+        identity=identity,
+    )
+
+
+def _still_referred(relation: RelationLayout, row: Any, count: int) -> ForeignKeyError:
+    identity = identity_of(relation.target, row)
+    return ForeignKeyError(
+        f"{relation.target.name} {show_identity(identity)} is still referred to by {count} "
+        f"{relation.source.name} through {relation.name}; delete or redirect these first",
+        kind="foreign_key",
+        entity=relation.target.name,
+        fields=relation.relation.target_fields,
+        constraint=relation.name,
+        identity=identity,
+    )

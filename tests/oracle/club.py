@@ -1,0 +1,167 @@
+"""One schema with every kind of constraint and relation, for the tests of writing and checking.
+
+    Town     identity (code: text)         unique (zone, lot), where a lot may be NULL
+    Member   identity (id: int, sequence)  town: slot mode over text       (Member.town_code)
+                                           plot: slot mode over (zone, lot), not the identity
+                                           mentor: int mode, to itself     (Member.mentor_id)
+                                           idol: not enforced, by text     (Member.idol_name)
+    Idol     identity (name: text)
+    Node     identity (path: text, part: int)   parent: slot mode, to itself, composite
+    Note     identity (id: uuid)           by: int mode to Member; seq: a sequence that is no key
+
+`CLUB` is as declared; `NUMBERED` as the catalog stores it first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from ormdb.catalog.assign import assign_numbers
+from ormdb.catalog.declared import normalize
+from ormdb.ir.expr import Arithmetic, Compare, FieldRef, Literal
+from ormdb.ir.schema import (
+    CheckDef,
+    Computed,
+    EntityDef,
+    ExpressionDefault,
+    FieldDef,
+    IndexDef,
+    IndexField,
+    LiteralDefault,
+    RelationDef,
+    SchemaBundle,
+    SequenceDefault,
+    Uuid7Default,
+)
+from ormdb.ir.value import EnumType, IntType, TextType, UuidType
+
+RANKS: Final = ("new", "full", "board")
+_INT, _TEXT = IntType(), TextType()
+
+
+def _field(name: str) -> FieldRef:
+    return FieldRef(path=(name,))
+
+
+def _index(name: str, *fields: str, unique: bool = False) -> IndexDef:
+    """An index over fields; one that begins with "-" descends."""
+    parts = tuple(
+        IndexField(field=field.removeprefix("-"), descending=field.startswith("-"))
+        for field in fields
+    )
+    return IndexDef(name=name, fields=parts, unique=unique)
+
+
+_TOWN = EntityDef(
+    name="Town",
+    identity=("code",),
+    fields=(
+        FieldDef(name="code", type=_TEXT),
+        FieldDef(name="zone", type=_TEXT, default=LiteralDefault(value="north")),
+        FieldDef(name="lot", type=_INT, optional=True),
+        FieldDef(name="size", type=_INT, optional=True),
+    ),
+    indexes=(_index("plots", "zone", "lot", unique=True), _index("by_size", "-size")),
+)
+_MEMBER = EntityDef(
+    name="Member",
+    identity=("id",),
+    fields=(
+        FieldDef(name="id", type=_INT, default=SequenceDefault()),
+        FieldDef(name="email", type=_TEXT, optional=True),
+        FieldDef(name="points", type=_INT, default=LiteralDefault(value=1)),
+        FieldDef(name="rank", type=EnumType(variants=RANKS), optional=True),
+        FieldDef(name="town_code", type=_TEXT, optional=True),
+        FieldDef(name="zone", type=_TEXT, optional=True),
+        FieldDef(name="lot", type=_INT, optional=True),
+        FieldDef(name="mentor_id", type=_INT, optional=True),
+        FieldDef(name="idol_name", type=_TEXT, optional=True),
+        FieldDef(
+            name="double",
+            type=_INT,
+            optional=True,
+            computed=Computed(
+                expression=Arithmetic(op="*", left=_field("points"), right=Literal(value=2)),
+                stored=True,
+            ),
+        ),
+        FieldDef(
+            name="bonus",
+            type=_INT,
+            optional=True,
+            default=ExpressionDefault(
+                expression=Arithmetic(op="+", left=_field("points"), right=Literal(value=100))
+            ),
+        ),
+    ),
+    indexes=(
+        _index("emails", "email", unique=True),
+        _index("one_per_plot", "zone", "lot", "rank", unique=True),
+        _index("by_points", "points"),
+        _index("by_rank", "rank", "-points"),
+        _index("by_double", "-double", "email"),
+    ),
+    checks=(
+        CheckDef(
+            name="few_points",
+            expression=Compare(op="<", left=_field("points"), right=Literal(value=1_000)),
+        ),
+    ),
+)
+_IDOL = EntityDef(
+    name="Idol",
+    identity=("name",),
+    fields=(FieldDef(name="name", type=_TEXT), FieldDef(name="fans", type=_INT, optional=True)),
+)
+_NODE = EntityDef(
+    name="Node",
+    identity=("path", "part"),
+    fields=(
+        FieldDef(name="path", type=_TEXT),
+        FieldDef(name="part", type=_INT),
+        FieldDef(name="up_path", type=_TEXT, optional=True),
+        FieldDef(name="up_part", type=_INT, optional=True),
+        FieldDef(name="label", type=_TEXT, optional=True),
+    ),
+    indexes=(_index("by_label", "label", "-part"),),
+)
+_NOTE = EntityDef(
+    name="Note",
+    identity=("id",),
+    fields=(
+        FieldDef(name="id", type=UuidType(), default=Uuid7Default()),
+        FieldDef(name="seq", type=_INT, default=SequenceDefault()),
+        FieldDef(name="member_id", type=_INT),
+        FieldDef(name="text", type=_TEXT, optional=True),
+    ),
+    indexes=(_index("by_seq", "-seq"),),
+)
+
+
+def _relation(name: str, way: str, inverse: str, *, enforced: bool = True) -> RelationDef:
+    """A relation written as "Source.(field, …) -> Target.(field, …)"."""
+    source, target = (end.strip().split(".") for end in way.split("->"))
+    return RelationDef(
+        name=name,
+        source=source[0],
+        fields=tuple(source[1].strip("()").split(", ")),
+        target=target[0],
+        target_fields=tuple(target[1].strip("()").split(", ")),
+        inverse=inverse,
+        enforced=enforced,
+    )
+
+
+CLUB: Final = SchemaBundle(
+    entities=(_TOWN, _MEMBER, _IDOL, _NODE, _NOTE),
+    relations=(
+        _relation("town", "Member.(town_code) -> Town.(code)", "members"),
+        _relation("plot", "Member.(zone, lot) -> Town.(zone, lot)", "settlers"),
+        _relation("mentor", "Member.(mentor_id) -> Member.(id)", "pupils"),
+        _relation("idol", "Member.(idol_name) -> Idol.(name)", "admirers", enforced=False),
+        _relation("parent", "Node.(up_path, up_part) -> Node.(path, part)", "children"),
+        _relation("by", "Note.(member_id) -> Member.(id)", "notes"),
+    ),
+)
+NUMBERED: Final = replace(assign_numbers(normalize(CLUB), None), version=1)

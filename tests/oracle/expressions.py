@@ -1,0 +1,348 @@
+"""Generated expressions: well typed, nested, with NULLs wherever they may stand.
+
+    maker.condition(3)   not (origin.name in ("JFK", NULL) or f2 + 1 > 7.5) and c0 is None
+    maker.value(INT, 2)  coalesce(f2, 3) % length(name)
+
+What is generated never leaves the range of its type: arithmetic takes small fields only, and
+products are made of plain operands.  So an answer never depends on which part of a condition is
+evaluated first.
+"""
+
+from __future__ import annotations
+
+import decimal
+import random
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    ArithmeticOp,
+    Call,
+    Compare,
+    CompareOp,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+)
+from ormdb.ir.schema import FieldDef
+from ormdb.ir.value import (
+    BoolType,
+    BytesType,
+    DateType,
+    DecimalType,
+    DurationType,
+    EnumType,
+    FloatType,
+    IntType,
+    TextType,
+    TimestampType,
+    Type,
+    Value,
+    is_scalar,
+)
+from tests.oracle.values import any_text, any_value, other_spelling, small_int
+
+Path: TypeAlias = tuple[str, ...]
+OPERATORS: Final[tuple[CompareOp, ...]] = ("==", "!=", "<", "<=", ">", ">=")
+_NUMBERS: Final[tuple[Type, ...]] = (IntType(), FloatType())
+_DAYS: Final[tuple[Type, ...]] = (DateType(), TimestampType())
+_UNORDERED: Final[tuple[CompareOp, ...]] = ("==", "!=")
+
+
+class ExpressionMaker:
+    """Makes expressions over paths.
+
+    Each path comes with the field at its end, and whether its values are small; `values` gives
+    some that occur there.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        known: Sequence[tuple[Path, FieldDef, bool]],
+        *,
+        values: Callable[[Path], Sequence[Value]] = lambda _: (),
+    ) -> None:
+        self.rng = rng
+        self._values = values
+        self._fields = list(known)
+        self._scalars = [item for item in known if is_scalar(item[1].type)]
+
+    def condition(self, depth: int) -> Expr:
+        """A condition: true, false or NULL."""
+        roll = self.rng.random()
+        if depth > 0 and roll < 0.55:
+            count = self.rng.choice([0, 1, 2, 2, 2, 3])
+            items = tuple(self.condition(depth - 1) for _ in range(count))
+            return And(items=items) if self.rng.random() < 0.5 else Or(items=items)
+        if depth > 0 and roll < 0.7:
+            return Not(operand=self.condition(depth - 1))
+        made = self.rng.choice(_LEAVES)(self, depth)
+        return made if made is not None else Literal(value=self.rng.choice([True, False, None]))
+
+    def value(self, kind: Type, depth: int) -> Expr:
+        """An expression of exactly this type."""
+        rng = self.rng
+        if depth > 0 and rng.random() < 0.75:
+            made = self._made(kind, depth - 1)
+            if made is not None:
+                return made
+        found = self._ref(kind, small=True)
+        if found is not None and rng.random() < 0.8:
+            return found
+        return Literal(value=self._plain(kind))
+
+    def field_compared(self, path: Path, kind: Type) -> Expr:
+        """A field beside a literal that often occurs in the data."""
+        op = self._operator(kind)
+        ref, literal = FieldRef(path=path), Literal(value=self.beside(path, kind))
+        if self.rng.random() < 0.15:
+            return Compare(op=op, left=literal, right=ref)
+        return Compare(op=op, left=ref, right=literal)
+
+    def field_kept(self, path: Path, kind: Type, value: Value) -> Expr:
+        """A condition on a field that is true for this value of it."""
+        ref = FieldRef(path=path)
+        if value is None:
+            return IsNull(operand=ref)
+        spelled = other_spelling(self.rng, kind, value) if self.rng.random() < 0.3 else value
+        if self.rng.random() < 0.3:
+            items = [spelled, self.beside(path, kind), self.beside(path, kind)]
+            self.rng.shuffle(items)
+            return InList(operand=ref, items=Literal(value=tuple(items)))
+        op: CompareOp = self.rng.choice(["==", "==", "==", "<=", ">="])
+        return Compare(op=op, left=ref, right=Literal(value=spelled))
+
+    def field_listed(self, path: Path, kind: Type) -> Expr:
+        """A field in a list, which may be empty or hold NULLs."""
+        count = self.rng.choice([0, 1, 1, 2, 3, 6])
+        items = [self.beside(path, kind) for _ in range(count)]
+        if self.rng.random() < 0.25:
+            items.append(None)
+        self.rng.shuffle(items)
+        return InList(operand=FieldRef(path=path), items=Literal(value=tuple(items)))
+
+    def beside(self, path: Path, kind: Type) -> Value:
+        """A literal that may stand beside a field, in whatever form it may be written."""
+        rng = self.rng
+        if rng.random() < 0.2:
+            return self._of_another_class(kind)
+        known = self._values(path)
+        value = rng.choice(known) if known and rng.random() < 0.85 else None
+        if value is None:
+            value = any_value(rng, kind, small=rng.random() < 0.5)
+        elif isinstance(kind, IntType) and rng.random() < 0.2:
+            value = min(max(value + rng.choice([-1, 1]), -(2**63)), 2**63 - 1)
+        return other_spelling(rng, kind, value) if rng.random() < 0.3 else value
+
+    # --- leaves of conditions -----------------------------------------------------------------
+
+    def leaf_compare(self, depth: int) -> Expr | None:
+        path, definition, _ = self.rng.choice(self._scalars)
+        return self.field_compared(path, definition.type)
+
+    def leaf_list(self, depth: int) -> Expr | None:
+        path, definition, _ = self.rng.choice(self._scalars)
+        return self.field_listed(path, definition.type)
+
+    def leaf_null(self, depth: int) -> Expr | None:
+        path, _, _ = self.rng.choice(self._fields)
+        tested = IsNull(operand=FieldRef(path=path))
+        return tested if self.rng.random() < 0.5 else Not(operand=tested)
+
+    def leaf_truth(self, depth: int) -> Expr | None:
+        return self._ref(BoolType(), small=False)
+
+    def leaf_constant(self, depth: int) -> Expr | None:
+        return None
+
+    def leaf_fields(self, depth: int) -> Expr | None:
+        """Two fields of types that can be compared."""
+        path, definition, _ = self.rng.choice(self._scalars)
+        kind = definition.type
+        others = [p for p, each, _ in self._scalars if p != path and _go_together(kind, each.type)]
+        if not others:
+            return None
+        right = FieldRef(path=self.rng.choice(others))
+        return Compare(op=self._operator(kind), left=FieldRef(path=path), right=right)
+
+    def leaf_values(self, depth: int) -> Expr | None:
+        """Two calculated values."""
+        path, definition, _ = self.rng.choice(self._scalars)
+        kind = definition.type
+        left, right = self.value(kind, min(depth, 2) + 1), self.value(kind, min(depth, 2))
+        plain = isinstance(left, FieldRef | Literal) and isinstance(right, FieldRef | Literal)
+        if isinstance(left, Literal):
+            left = FieldRef(path=path)
+        ordered = plain or not isinstance(kind, EnumType)
+        op = self.rng.choice(OPERATORS if ordered else _UNORDERED)
+        return Compare(op=op, left=left, right=right)
+
+    def leaf_value_listed(self, depth: int) -> Expr | None:
+        path, definition, _ = self.rng.choice(self._scalars)
+        kind = definition.type
+        operand = self.value(kind, 2)
+        if isinstance(operand, Literal):
+            operand = FieldRef(path=path)
+        items = [self._plain(kind) for _ in range(self.rng.randint(0, 4))]
+        if self.rng.random() < 0.3:
+            items.append(None)
+        return InList(operand=operand, items=Literal(value=tuple(items)))
+
+    def leaf_conditions(self, depth: int) -> Expr | None:
+        """A condition used as a value: compared with another, or tested for NULL."""
+        inner = self.condition(min(depth, 1))
+        if self.rng.random() < 0.5:
+            return IsNull(operand=inner)
+        if isinstance(inner, Literal):
+            return inner
+        return Compare(
+            op=self.rng.choice(_UNORDERED), left=inner, right=Literal(value=self.rng.random() < 0.5)
+        )
+
+    # --- calculated values --------------------------------------------------------------------
+
+    def _made(self, kind: Type, depth: int) -> Expr | None:
+        """Something calculated; None where nothing fits."""
+        if self.rng.random() < 0.2:
+            return self._coalesced(kind, depth)
+        match kind:
+            case IntType():
+                return self._made_int(depth)
+            case FloatType():
+                op: ArithmeticOp = self.rng.choice(["+", "-", "*", "/", "%"])
+                number: Type = self.rng.choice(_NUMBERS)
+                left = self.value(number, depth)
+                return Arithmetic(op=op, left=left, right=self.value(FloatType(), depth))
+            case TextType():
+                return self._made_text(depth)
+            case DecimalType():
+                return self._made_decimal(kind, depth)
+            case BoolType():
+                made = self.condition(min(depth, 1))
+                return None if isinstance(made, Literal) else made
+            case DurationType():
+                return self._made_duration(depth)
+            case TimestampType():
+                op = self.rng.choice(["+", "-"])
+                right = self.value(DurationType(), 0)
+                return Arithmetic(op=op, left=self.value(kind, 0), right=right)
+            case _:
+                return self._coalesced(kind, depth)
+
+    def _made_int(self, depth: int) -> Expr:
+        roll = self.rng.random()
+        if roll < 0.2:
+            return Call(name="length", arguments=(self.value(TextType(), depth),))
+        if roll < 0.3:
+            return Call(name="abs", arguments=(self.value(IntType(), depth),))
+        if roll < 0.4:
+            kind: Type = self.rng.choice(_DAYS)
+            return Call(name="year", arguments=(self.value(kind, 0),))
+        op: ArithmeticOp = self.rng.choice(["+", "-", "*", "%"])
+        down = 0 if op == "*" else depth
+        left, right = self.value(IntType(), down), self.value(IntType(), down)
+        return Arithmetic(op=op, left=left, right=right)
+
+    def _made_text(self, depth: int) -> Expr:
+        name = self.rng.choice(["lower", "upper", "trim", "concat"])
+        if name == "concat":
+            count = self.rng.randint(1, 3)
+            parts = tuple(self.value(TextType(), depth) for _ in range(count))
+            return Call(name="concat", arguments=parts)
+        argument = (self.value(TextType(), depth),)
+        if name == "lower":
+            return Call(name="lower", arguments=argument)
+        return Call(name="upper" if name == "upper" else "trim", arguments=argument)
+
+    def _made_decimal(self, kind: DecimalType, depth: int) -> Expr | None:
+        op: ArithmeticOp = self.rng.choice(["+", "-", "*", "%"])
+        either: list[Type] = [kind, IntType()]
+        other = IntType() if op == "*" and kind.scale > 4 else self.rng.choice(either)
+        down = 0 if op in {"*", "%"} else depth
+        return Arithmetic(op=op, left=self.value(kind, down), right=self.value(other, down))
+
+    def _made_duration(self, depth: int) -> Expr:
+        roll = self.rng.random()
+        if roll < 0.4:
+            kind: Type = self.rng.choice(_DAYS)
+            return Arithmetic(op="-", left=self.value(kind, 0), right=self.value(kind, 0))
+        if roll < 0.6:
+            return Call(name="abs", arguments=(self.value(DurationType(), 0),))
+        if roll < 0.8:
+            left, right = self.value(DurationType(), 0), self.value(IntType(), 0)
+            return Arithmetic(op="*", left=left, right=right)
+        op: ArithmeticOp = self.rng.choice(["+", "-"])
+        left, right = self.value(DurationType(), 0), self.value(DurationType(), 0)
+        return Arithmetic(op=op, left=left, right=right)
+
+    def _coalesced(self, kind: Type, depth: int) -> Expr | None:
+        first = self._ref(kind, small=True)
+        if first is None:
+            return None
+        last = Literal(value=self._plain(kind))
+        return Call(name="coalesce", arguments=(first, last))
+
+    def _ref(self, kind: Type, *, small: bool) -> FieldRef | None:
+        """A field of this type; one with small values if it may take part in arithmetic."""
+        counted = small and isinstance(
+            kind, IntType | DecimalType | DurationType | TimestampType | DateType
+        )
+        fitting = [p for p, each, ok in self._fields if each.type == kind and (ok or not counted)]
+        return FieldRef(path=self.rng.choice(fitting)) if fitting else None
+
+    def _plain(self, kind: Type) -> Value:
+        """A literal of exactly the type, small."""
+        if isinstance(kind, FloatType):
+            return self.rng.choice([0.0, 0.5, -1.5, 2.0, 1e300])
+        if isinstance(kind, TextType):
+            return any_text(self.rng)
+        return any_value(self.rng, kind, small=True)
+
+    def _of_another_class(self, kind: Type) -> Value:
+        """A literal of another class than the field's, where one may stand beside it."""
+        rng = self.rng
+        match kind:
+            case IntType():
+                others: list[Value] = [1.5, 2.0, -0.5, 1e300, float("-inf"), 2.0**62]
+                return rng.choice([*others, decimal.Decimal("1.5"), decimal.Decimal("2.0")])
+            case FloatType():
+                return rng.choice([0, 1, -1, 2**53 + 1, 2**63 - 1])
+            case DecimalType():
+                more = [decimal.Decimal("0.0000001"), decimal.Decimal("1E+3"), "12.50", -7]
+                return rng.choice([*more, 0.1, 2.5, 2**62, small_int(rng)])
+            case BytesType():
+                return bytearray(b"\xff")
+            case _:
+                return any_value(rng, kind)
+
+    def _operator(self, kind: Type) -> CompareOp:
+        return self.rng.choice(OPERATORS)
+
+
+def _go_together(left: Type, right: Type) -> bool:
+    if isinstance(left, EnumType) or isinstance(right, EnumType):
+        return left == right
+    if type(left) is type(right):
+        return True
+    kinds = {type(left), type(right)}
+    return kinds in ({IntType, FloatType}, {IntType, DecimalType})
+
+
+_LEAVES: Final[list[Callable[[ExpressionMaker, int], Expr | None]]] = [
+    *[ExpressionMaker.leaf_compare] * 8,
+    *[ExpressionMaker.leaf_list] * 4,
+    *[ExpressionMaker.leaf_null] * 3,
+    *[ExpressionMaker.leaf_fields] * 3,
+    *[ExpressionMaker.leaf_values] * 3,
+    *[ExpressionMaker.leaf_value_listed] * 2,
+    *[ExpressionMaker.leaf_conditions] * 2,
+    ExpressionMaker.leaf_truth,
+    ExpressionMaker.leaf_constant,
+]

@@ -1,0 +1,317 @@
+"""A database of plain dicts: what writes and reads have to mean, in the fewest words.
+
+    statement     the state it leads to is built aside; if a constraint is broken there, refused
+    as of 7       the state that commit 7 left, kept whole
+    relations     followed by comparing values
+
+Nothing is indexed, batched or remembered from one statement to the next, and nothing here calls
+the storage that it is compared with.  Values are given in canonical form.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from ormdb.errors import (
+    CheckError,
+    ForeignKeyError,
+    ImmutableError,
+    NotFoundError,
+    OrmdbError,
+    QueryError,
+    RequiredError,
+    UniqueError,
+    ValueRangeError,
+    ValueTypeError,
+)
+from ormdb.ir.evaluate import evaluate
+from ormdb.ir.mutation import Delete, Insert, Mutation, Update
+from ormdb.ir.schema import (
+    Computed,
+    EntityDef,
+    ExpressionDefault,
+    LiteralDefault,
+    RelationDef,
+    SchemaBundle,
+    SequenceDefault,
+)
+from ormdb.ir.value import EnumType, IntType, RowDict, TextType, UuidType, Value
+
+Identity: TypeAlias = tuple[Value, ...]
+Rank: TypeAlias = tuple[int, Value]
+
+_CLASSES: Final[dict[type, type]] = {
+    IntType: int,
+    TextType: str,
+    EnumType: str,
+    UuidType: uuid.UUID,
+}
+_CONSTRAINTS: Final[set[type[OrmdbError]]] = {
+    CheckError,
+    ForeignKeyError,
+    ImmutableError,
+    NotFoundError,
+    RequiredError,
+    UniqueError,
+}
+
+
+class RefusedError(Exception):
+    """A statement that no database may accept; `kinds` are the errors it may raise."""
+
+    def __init__(self, kinds: set[type[OrmdbError]]) -> None:
+        super().__init__(", ".join(sorted(kind.__name__ for kind in kinds)))
+        self.kinds = kinds
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRow:
+    """A row, and the number by which rows without any other order come."""
+
+    number: int
+    values: RowDict
+
+
+@dataclass(slots=True)
+class PlainState:
+    """Every row of every entity at one commit."""
+
+    bundle: SchemaBundle
+    tables: dict[str, dict[Identity, PlainRow]]
+    counters: dict[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def empty(cls, bundle: SchemaBundle) -> PlainState:
+        return cls(bundle, {entity.name: {} for entity in bundle.entities})
+
+    def copy(self) -> PlainState:
+        """A state that changes apart from this one."""
+        tables = {name: dict(table) for name, table in self.tables.items()}
+        return PlainState(self.bundle, tables, dict(self.counters))
+
+    def rows(self, entity: str) -> list[PlainRow]:
+        """Every row, by number."""
+        return sorted(self.tables[entity].values(), key=lambda row: row.number)
+
+    def target(self, relation: RelationDef, values: RowDict) -> PlainRow | None:
+        """The row that a row refers to."""
+        wanted = [values[name] for name in relation.fields]
+        if None in wanted:
+            return None
+        for row in self.tables[relation.target].values():
+            if [row.values[name] for name in relation.target_fields] == wanted:
+                return row
+        return None
+
+    def sources(self, relation: RelationDef, values: RowDict) -> list[PlainRow]:
+        """The rows that refer to a row."""
+        wanted = [values[name] for name in relation.target_fields]
+        return [
+            row
+            for row in self.rows(relation.source)
+            if None not in wanted and [row.values[name] for name in relation.fields] == wanted
+        ]
+
+    def apply(self, mutation: Mutation) -> PlainState:
+        """The state after a statement.
+
+        Raises:
+          RefusedError: it breaks a constraint.
+        """
+        after = self.copy()
+        entity = entity_of(self.bundle, mutation.entity)
+        given: Sequence[RowDict] = ()
+        if isinstance(mutation, Insert):
+            given = mutation.rows
+        elif isinstance(mutation, Update):
+            given = [mutation.changes]
+        refused = set[type[OrmdbError]]().union(*(_unfit(entity, row) for row in given))
+        if refused:  # no state to look at further, though other rows may break constraints, too
+            raise RefusedError(refused | _CONSTRAINTS)
+        match mutation:
+            case Insert(rows=rows):
+                refused = after._insert(entity, rows)
+            case Update(identity=identity, changes=changes):
+                refused = after._update(entity, identity, changes)
+            case Delete(identities=identities):
+                refused = after._delete(entity, identities)
+        refused |= after._broken()
+        if refused:
+            raise RefusedError(refused)
+        return after
+
+    def _insert(self, entity: EntityDef, rows: Sequence[RowDict]) -> set[type[OrmdbError]]:
+        refused: set[type[OrmdbError]] = set()
+        whole = self._with_defaults(entity, rows)
+        for values in whole:
+            _complete(entity, values)
+            identity = tuple(values[name] for name in entity.identity)
+            if identity in self.tables[entity.name]:
+                refused.add(UniqueError)
+                identity = (*identity, len(self.tables[entity.name]))  # looked at all the same
+            self.tables[entity.name][identity] = PlainRow(self._number(entity, identity), values)
+        return refused
+
+    def _with_defaults(self, entity: EntityDef, rows: Sequence[RowDict]) -> list[RowDict]:
+        whole = [dict(row) for row in rows]
+        for part in entity.fields:
+            counter = f"{entity.name}.{part.name}"
+            if part.computed is None and not isinstance(part.default, ExpressionDefault):
+                for values in whole:
+                    if part.name in values:
+                        continue
+                    match part.default:
+                        case LiteralDefault(value=value):
+                            values[part.name] = copy.deepcopy(value)
+                        case SequenceDefault():
+                            self.counters[counter] = self.counters.get(counter, 0) + 1
+                            values[part.name] = self.counters[counter]
+                        case _:
+                            values[part.name] = None
+            if isinstance(part.default, SequenceDefault):
+                given = [v for values in whole if (v := values[part.name]) is not None]
+                self.counters[counter] = max([self.counters.get(counter, 0), *given])
+        return whole
+
+    def _update(
+        self, entity: EntityDef, identity: Identity, changes: RowDict
+    ) -> set[type[OrmdbError]]:
+        found = self.tables[entity.name].get(identity)
+        if found is None:
+            return {NotFoundError}
+        if set(changes) & set(entity.identity):
+            return {ImmutableError}
+        values = {**found.values, **changes}
+        _compute(entity, values)
+        self.tables[entity.name][identity] = PlainRow(found.number, values)
+        for part in entity.fields:
+            if part.name in changes and isinstance(part.default, SequenceDefault):
+                counter = f"{entity.name}.{part.name}"
+                given = changes[part.name] or 0
+                self.counters[counter] = max(self.counters.get(counter, 0), given)
+        return set()
+
+    def _delete(self, entity: EntityDef, identities: Sequence[Identity]) -> set[type[OrmdbError]]:
+        refused: set[type[OrmdbError]] = set()
+        for identity in set(identities):
+            if self.tables[entity.name].pop(identity, None) is None:
+                refused.add(NotFoundError)
+        return refused
+
+    def _number(self, entity: EntityDef, identity: Identity) -> int:
+        kinds = {part.name: part.type for part in entity.fields}
+        if len(identity) == 1 and isinstance(kinds[entity.identity[0]], IntType):
+            number = identity[0]
+            assert isinstance(number, int)
+            return number
+        self.counters[entity.name] = self.counters.get(entity.name, 0) + 1
+        return self.counters[entity.name]
+
+    def _broken(self) -> set[type[OrmdbError]]:
+        """What constraints the state breaks."""
+        broken: set[type[OrmdbError]] = set()
+        for entity in self.bundle.entities:
+            for row in self.tables[entity.name].values():
+                if any(row.values[f.name] is None and not f.optional for f in entity.fields):
+                    broken.add(RequiredError)
+                if any(evaluate(c.expression, row.values) is False for c in entity.checks):
+                    broken.add(CheckError)
+            for index in entity.indexes:
+                names = [part.field for part in index.fields]
+                if index.unique and self._repeats(entity.name, names):
+                    broken.add(UniqueError)
+        for relation in self.bundle.relations:
+            if relation.enforced and any(self._dangling(relation)):
+                broken.add(ForeignKeyError)
+        return broken
+
+    def _repeats(self, entity: str, names: Sequence[str]) -> bool:
+        keys = [tuple(row.values[n] for n in names) for row in self.tables[entity].values()]
+        full = [key for key in keys if None not in key]
+        return len(set(full)) < len(full)
+
+    def _dangling(self, relation: RelationDef) -> Iterator[bool]:
+        targets = {
+            tuple(row.values[name] for name in relation.target_fields)
+            for row in self.tables[relation.target].values()
+        }
+        for row in self.tables[relation.source].values():
+            wanted = tuple(row.values[name] for name in relation.fields)
+            yield None not in wanted and wanted not in targets
+
+
+class PlainDatabase:
+    """States by commit, and the one being made."""
+
+    def __init__(self, bundle: SchemaBundle, *, version: int, wall_us: int) -> None:
+        self.version = version
+        self.states = {version: PlainState.empty(bundle)}
+        self.times = {version: wall_us}
+
+    @property
+    def newest(self) -> PlainState:
+        return self.states[self.version]
+
+    def commit(self, state: PlainState, *, version: int, wall_us: int) -> None:
+        """Keep the state that a commit left."""
+        self.version = version
+        self.states[version] = state
+        self.times[version] = wall_us
+
+    def version_at(self, wall_us: int) -> int | None:
+        """The newest commit made at or before a moment."""
+        found = [v for v, made_us in self.times.items() if made_us <= wall_us]
+        return max(found, default=None)
+
+    def forget_before(self, horizon: int) -> None:
+        """Keep no state older than the horizon."""
+        for version in [v for v in self.states if v < horizon]:
+            del self.states[version], self.times[version]
+
+
+def rank(entity: EntityDef, name: str, value: Value) -> Rank:
+    """A value's place in an ascending order: NULL before all, enums by position."""
+    kind = next(part.type for part in entity.fields if part.name == name)
+    if value is None:
+        return (0, 0)
+    return (1, kind.variants.index(value) if isinstance(kind, EnumType) else value)
+
+
+def entity_of(bundle: SchemaBundle, name: str) -> EntityDef:
+    """The entity of a name."""
+    return next(entity for entity in bundle.entities if entity.name == name)
+
+
+def _unfit(entity: EntityDef, row: RowDict) -> set[type[OrmdbError]]:
+    """What is wrong with given values before any constraint is looked at."""
+    fields = {part.name: part for part in entity.fields}
+    wrong: set[type[OrmdbError]] = set()
+    for name, value in row.items():
+        part = fields.get(name)
+        if part is None:
+            wrong.add(QueryError)
+        elif part.computed is not None:
+            wrong.add(ImmutableError)
+        elif value is not None and not isinstance(value, _CLASSES[type(part.type)]):
+            wrong.add(ValueTypeError)
+        elif isinstance(part.type, EnumType) and value not in (None, *part.type.variants):
+            wrong |= {ValueTypeError, ValueRangeError}
+    return wrong
+
+
+def _complete(entity: EntityDef, values: RowDict) -> None:
+    """Fill in defaults that are expressions, then what is computed."""
+    for part in entity.fields:
+        if isinstance(part.default, ExpressionDefault) and part.name not in values:
+            values[part.name] = evaluate(part.default.expression, values)
+    _compute(entity, values)
+
+
+def _compute(entity: EntityDef, values: RowDict) -> None:
+    for part in entity.fields:
+        if isinstance(part.computed, Computed):
+            values[part.name] = evaluate(part.computed.expression, values)

@@ -1,0 +1,220 @@
+"""Generated graph queries over a world: filters, orders, pages, and includes four levels deep.
+
+Beta  where not (f0 < 3 or to_alpha.u is None)  order by to_alpha.f1 desc, f0  limit 5 offset 2
+  to_alpha as x  select k0
+  gammas         where rank in (1, NULL)  order by rank desc  limit 2 offset 1
+    right        select nothing
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from ormdb.ir.expr import And, Expr, FieldRef
+from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
+from ormdb.ir.schema import FieldDef, RelationDef
+from ormdb.ir.value import Value, is_scalar
+from tests.oracle.expressions import ExpressionMaker, Path
+from tests.oracle.sqlite_side import Mirror
+from tests.oracle.worlds import World
+
+_PATH_STEPS_MAX: Final = 3
+_DEPTH_MAX: Final = 4
+_PATHS_MAX: Final = 60
+
+
+class QueryMaker:
+    """Makes queries for one state of a world.
+
+    Its literals are mostly values that the mirror has.
+    """
+
+    def __init__(self, rng: random.Random, world: World, mirror: Mirror) -> None:
+        self.rng = rng
+        self._world = world
+        self._names = mirror.names
+        self._mirror = mirror
+        self._filled = [e.name for e in world.bundle.entities if mirror.count(e.name, None)]
+        self._seen: dict[tuple[str, Path], Sequence[Value]] = {}
+        self._reachable: dict[str, list[tuple[Path, FieldDef, bool]]] = {}
+
+    def query(self) -> GraphQuery:
+        """One query, whose page has no cursor."""
+        rng = self.rng
+        entity = rng.choice(self._world.bundle.entities).name
+        if self._filled and rng.random() < 0.9:
+            entity = rng.choice(self._filled)
+        page = Page()
+        if rng.random() < 0.6:
+            limit = rng.choice([None, 1, 2, 3, 5, 10, 1000])
+            page = Page(limit=limit, offset=rng.choice([0, 0, 0, 0, 1, 2, 7]))
+            if rng.random() < 0.06:
+                page = rng.choice([Page(limit=0), Page(offset=500), Page(limit=2**62)])
+        order = self._order(entity) if rng.random() < 0.75 else ()
+        return GraphQuery(
+            entity=entity,
+            filter=self._filter(entity) if rng.random() < 0.75 else None,
+            order=order,
+            page=page,
+            select=self._select(entity),
+            includes=self._includes(entity, rng.choice([0, 0, 1, 2, 3, _DEPTH_MAX])),
+        )
+
+    def _filter(self, entity: str) -> Expr:
+        """A condition, mostly with something at its top that an access path can use."""
+        rng = self.rng
+        maker = ExpressionMaker(
+            rng, self._paths(entity), values=lambda path: self._found(entity, path)
+        )
+        indexed = self._indexed_fields(entity)
+        roll = rng.random()
+        if indexed and roll < 0.65:
+            chosen = rng.sample(indexed, min(len(indexed), rng.choice([1, 1, 2, 3])))
+            rows = self._mirror.sample(entity, chosen) if rng.random() < 0.75 else []
+            row = rng.choice(rows) if rows else None
+            parts: list[Expr] = []
+            for name in chosen:
+                kind = self._names.field(entity, name).type
+                if row is not None:
+                    parts.append(maker.field_kept((name,), kind, row[name]))
+                else:
+                    make = maker.field_listed if rng.random() < 0.25 else maker.field_compared
+                    parts.append(make((name,), kind))
+            if rng.random() < 0.3:
+                parts.append(maker.condition(2))
+            rng.shuffle(parts)
+            return parts[0] if len(parts) == 1 else And(items=tuple(parts))
+        return maker.condition(rng.choice([0, 1, 2, 3, 5]))
+
+    def _found(self, entity: str, path: Path) -> Sequence[Value]:
+        if (entity, path) not in self._seen:
+            self._seen[entity, path] = self._mirror.values(entity, path)
+        return self._seen[entity, path]
+
+    def _indexed_fields(self, entity: str) -> list[str]:
+        definition = self._names.entities[entity]
+        names = list(definition.identity)
+        for index in definition.indexes:
+            names.extend(part.field for part in index.fields)
+        for relation in self._world.bundle.relations:
+            if relation.source == entity:
+                names.extend(relation.fields)
+        return list(dict.fromkeys(names))
+
+    def _order(self, entity: str) -> tuple[OrderSpec, ...]:
+        """An order; now and then exactly that of an index, forwards or backwards."""
+        rng = self.rng
+        indexes = self._names.entities[entity].indexes
+        if indexes and rng.random() < 0.45:
+            index, flip = rng.choice(indexes), rng.random() < 0.5
+            parts = index.fields[rng.choice([0, 0, 0, 1]) :] or index.fields
+            return tuple(
+                OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending != flip)
+                for part in parts
+            )
+        scalars = [path for path, each, _ in self._paths(entity) if is_scalar(each.type)]
+        return tuple(
+            OrderSpec(
+                key=FieldRef(path=rng.choice(scalars)),
+                descending=rng.random() < 0.5,
+                nulls_last=rng.choice([None, None, True, False]),
+            )
+            for _ in range(rng.choice([1, 1, 2, 3]))
+        )
+
+    def _select(self, entity: str) -> tuple[str, ...] | None:
+        rng = self.rng
+        names = [each.name for each in self._names.entities[entity].fields]
+        roll = rng.random()
+        if roll < 0.5:
+            return None
+        if roll < 0.55:
+            return ()
+        chosen = rng.sample(names, rng.randint(1, min(3, len(names))))
+        return (*chosen, chosen[0]) if roll > 0.95 else tuple(chosen)
+
+    def _includes(self, entity: str, depth: int) -> tuple[Include, ...]:
+        if depth == 0:
+            return ()
+        rng = self.rng
+        ways = self._ways(entity)
+        if not ways:
+            return ()
+        includes: list[Include] = []
+        for number in range(rng.choice([1, 1, 1, 2, 3])):
+            name = rng.choice(ways)
+            kind, _, target = self._names.way(entity, name)
+            many = kind in {"many", "through"}
+            taken = {each.name for each in includes}
+            alias = f"as{number}" if name in taken or rng.random() < 0.2 else None
+            order = self._order(target) if many and rng.random() < 0.6 else ()
+            condition = self._filter(target) if rng.random() < 0.25 else None
+            limit = rng.choice([None, None, 1, 2, 3, 50]) if many else None
+            limit = 0 if many and rng.random() < 0.05 else limit
+            kept = self._kept_orders(entity, name)
+            if kept and rng.random() < 0.5:
+                condition, order, limit = None, rng.choice(kept), rng.choice([1, 2, 3, 50])
+            includes.append(
+                Include(
+                    relation=name,
+                    alias=alias,
+                    filter=condition,
+                    order=order,
+                    limit=limit,
+                    offset=rng.choice([0, 0, 0, 0, 0, 1, 2]) if many else 0,
+                    select=self._select(target),
+                    includes=self._includes(target, depth - 1 if rng.random() < 0.8 else 0),
+                )
+            )
+        return tuple(includes)
+
+    def _kept_orders(self, entity: str, name: str) -> list[tuple[OrderSpec, ...]]:
+        """Orders in which an index of the children, or the relation's own, has those of one parent,
+        both ways round."""
+        kind, relation, target = self._names.way(entity, name)
+        if kind != "many" or not isinstance(relation, RelationDef):
+            return []
+        count = len(relation.fields)
+        by_row = [
+            (OrderSpec(key=FieldRef(path=("id",)), descending=descending),)
+            for descending in (False, True)
+            if self._names.entities[target].identity == ("id",)
+        ]
+        return by_row + [
+            tuple(
+                OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending != flip)
+                for part in index.fields[count:]
+            )
+            for index in self._names.entities[target].indexes
+            if tuple(part.field for part in index.fields[:count]) == relation.fields
+            and len(index.fields) > count
+            for flip in (False, True)
+        ]
+
+    def _ways(self, entity: str) -> list[str]:
+        names = self._names
+        tables = (names.forward, names.backward, names.through)
+        return [str(name) for table in tables for owner, name in table if owner == entity]
+
+    def _paths(self, entity: str) -> list[tuple[Path, FieldDef, bool]]:
+        """Every field that to-one relations lead to, in a few steps."""
+        found = self._reachable.get(entity)
+        if found is None:
+            found = self._reachable[entity] = list(self._walk(entity, (), _PATH_STEPS_MAX))
+        own = [item for item in found if len(item[0]) == 1]
+        far = [item for item in found if len(item[0]) > 1]
+        return own + self.rng.sample(far, min(len(far), _PATHS_MAX))
+
+    def _walk(self, entity: str, path: Path, steps: int) -> list[tuple[Path, FieldDef, bool]]:
+        found: list[tuple[Path, FieldDef, bool]] = [
+            ((*path, each.name), each, (entity, each.name) in self._world.small)
+            for each in self._names.entities[entity].fields
+        ]
+        if steps:
+            for name in self._ways(entity):
+                kind, _, target = self._names.way(entity, name)
+                if kind in {"one", "back"}:
+                    found.extend(self._walk(target, (*path, name), steps - 1))
+        return found

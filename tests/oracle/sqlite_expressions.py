@@ -1,0 +1,373 @@
+"""Expressions in SQLite's words: paths as scalar subqueries, functions as registered ones.
+
+    origin.name == "Kennedy"
+
+    (SELECT j1."name" FROM "Airport" j1 WHERE j1."faa" = t."origin_0") = :p0
+
+Comparison, `in`, `is null`, and/or/not are SQLite's own: its three-valued logic is what the
+answers are held against.  Functions and the arithmetic that SQLite does otherwise (true division,
+the sign of a remainder, decimals) are written here once more, from the language's description.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import sqlite3
+import uuid
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Final, assert_never, cast
+
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+    Param,
+)
+from ormdb.ir.schema import FieldDef, RelationDef, SchemaBundle, ThroughDef
+from ormdb.ir.value import (
+    BoolType,
+    BytesType,
+    DateType,
+    DecimalType,
+    DurationType,
+    FloatType,
+    IntType,
+    TextType,
+    TimestampType,
+    TimeType,
+    Type,
+    UuidType,
+    Value,
+)
+from tests.oracle.values import EPOCH, MICROSECOND, decimal_of, decimal_text, to_sqlite
+
+_DAY_US: Final = 86_400_000_000
+_SQL_OPERATORS: Final = {"==": "=", "!=": "<>"}
+
+
+class Names:
+    """The names of a bundle: which way each relation goes."""
+
+    def __init__(self, bundle: SchemaBundle) -> None:
+        self.bundle = bundle
+        self.entities = {entity.name: entity for entity in bundle.entities}
+        self.forward = {(r.source, r.name): r for r in bundle.relations}
+        self.backward = {(r.target, r.inverse): r for r in bundle.relations if r.inverse}
+        self.through = {(t.entity, t.name): t for t in bundle.throughs}
+
+    def field(self, entity: str, name: str) -> FieldDef:
+        return next(each for each in self.entities[entity].fields if each.name == name)
+
+    def way(self, entity: str, name: str) -> tuple[str, RelationDef | ThroughDef, str]:
+        """Which kind of way a name is ("one", "back", "many" or "through"), and where it leads."""
+        if (relation := self.forward.get((entity, name))) is not None:
+            return "one", relation, relation.target
+        if (relation := self.backward.get((entity, name))) is not None:
+            return "back" if relation.inverse_one else "many", relation, relation.source
+        through = self.through[entity, name]
+        return "through", through, through.target
+
+    def path_end(self, entity: str, path: tuple[str, ...]) -> FieldDef:
+        for name in path[:-1]:
+            entity = self.way(entity, name)[2]
+        return self.field(entity, path[-1])
+
+
+class Sql:
+    """One statement in the making: its parameters and aliases."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.parameters: dict[str, Any] = {}
+        self._aliases = 0
+
+    def bind(self, value: Any) -> str:
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f":{name}"
+
+    def alias(self) -> str:
+        self._aliases += 1
+        return f"j{self._aliases}"
+
+    def path(self, entity: str, alias: str, path: tuple[str, ...]) -> str:
+        """The value at the end of a path that begins at a row of `entity` called `alias`."""
+        if len(path) == 1:
+            return self.column(entity, alias, path[0])
+        kind, relation, target = self.names.way(entity, path[0])
+        assert isinstance(relation, RelationDef)
+        assert kind in {"one", "back"}
+        inner = self.alias()
+        joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+        end = self.path(target, inner, path[1:])
+        return f'(SELECT {end} FROM "{target}" {inner} WHERE {joined})'
+
+    def column(self, entity: str, alias: str, name: str) -> str:
+        """A field's value; computed ones are computed here, stored or not."""
+        definition = self.names.field(entity, name)
+        if definition.computed is None:
+            return f'{alias}."{name}"'
+        return self.value(definition.computed.expression, entity, alias, definition.type)
+
+    def joined(self, relation: RelationDef, source: str, target: str) -> str:
+        """The condition that a row of the source refers to a row of the target."""
+        pairs = zip(relation.fields, relation.target_fields, strict=True)
+        sides = [
+            (
+                self.column(relation.source, source, own),
+                self.column(relation.target, target, theirs),
+            )
+            for own, theirs in pairs
+        ]
+        return " AND ".join(f"{own} = {theirs}" for own, theirs in sides)
+
+    def condition(self, expr: Expr, entity: str, alias: str) -> str:
+        return self.value(expr, entity, alias, BoolType())
+
+    def value(self, expr: Expr, entity: str, alias: str, beside: Type | None = None) -> str:
+        """SQL for an expression; a literal takes the form of the type it stands beside."""
+        match expr:
+            case Literal(value=value):
+                return self.bind(literal(value, beside or self._class_of(value)))
+            case FieldRef(path=path):
+                return self.path(entity, alias, path)
+            case Compare(op=op, left=left, right=right):
+                first, second = self._pair(left, right, entity, alias)
+                return f"({first} {_SQL_OPERATORS.get(op, op)} {second})"
+            case InList(operand=operand, items=Literal(value=items)):
+                kind = self.type_of(operand, entity)
+                listed = ", ".join(self.bind(literal(item, kind)) for item in items)
+                return f"({self.value(operand, entity, alias, kind)} IN ({listed}))"
+            case IsNull(operand=operand):
+                return f"({self.value(operand, entity, alias)} IS NULL)"
+            case And(items=items):
+                return self._junction(" AND ", items, entity, alias)
+            case Or(items=items):
+                return self._junction(" OR ", items, entity, alias)
+            case Not(operand=operand):
+                return f"(NOT {self.condition(operand, entity, alias)})"
+            case Arithmetic():
+                return self._arithmetic(expr, entity, alias)
+            case Call():
+                return self._call(expr, entity, alias)
+            case InList() | Param():
+                raise AssertionError(f"{expr} is not generated")
+        assert_never(expr)
+
+    def type_of(self, expr: Expr, entity: str) -> Type:
+        """The type of an expression that was generated well typed."""
+        match expr:
+            case Literal(value=value):
+                return self._class_of(value)
+            case FieldRef(path=path):
+                return self.names.path_end(entity, path).type
+            case Arithmetic(op=op, left=left, right=right):
+                return _result(op, self.type_of(left, entity), self.type_of(right, entity))
+            case Call(name=name, arguments=arguments):
+                result = _RESULTS.get(name)
+                return result if result is not None else self.type_of(arguments[0], entity)
+            case _:
+                return BoolType()
+
+    def _junction(self, word: str, items: tuple[Expr, ...], entity: str, alias: str) -> str:
+        if not items:
+            return "1" if word == " AND " else "0"
+        return "(" + word.join(self.condition(item, entity, alias) for item in items) + ")"
+
+    def _pair(self, left: Expr, right: Expr, entity: str, alias: str) -> tuple[str, str]:
+        """Both sides of a comparison, in one form."""
+        a, b = self.type_of(left, entity), self.type_of(right, entity)
+        if isinstance(left, Literal) and not isinstance(right, Literal):
+            a = b
+        elif isinstance(right, Literal) and not isinstance(left, Literal):
+            b = a
+        first, second = (
+            self.value(left, entity, alias, a),
+            self.value(right, entity, alias, b),
+        )
+        if isinstance(a, DecimalType) and isinstance(b, IntType):
+            second = f"decimal_of_int({second})"
+        if isinstance(b, DecimalType) and isinstance(a, IntType):
+            first = f"decimal_of_int({first})"
+        return first, second
+
+    def _arithmetic(self, expr: Arithmetic, entity: str, alias: str) -> str:
+        a, b = self.type_of(expr.left, entity), self.type_of(expr.right, entity)
+        left = self.value(expr.left, entity, alias, a)
+        right = self.value(expr.right, entity, alias, b)
+        if isinstance(a, DecimalType) or isinstance(b, DecimalType):
+            left = f"decimal_of_int({left})" if isinstance(a, IntType) else left
+            right = f"decimal_of_int({right})" if isinstance(b, IntType) else right
+            return f"calculate_decimals('{expr.op}', {left}, {right})"
+        if isinstance(a, DateType) and isinstance(b, DateType):
+            return f"(({left} - {right}) * {_DAY_US})"
+        if expr.op in {"/", "%"}:
+            return f"calculate_numbers('{expr.op}', {left}, {right})"
+        return f"({left} {expr.op} {right})"
+
+    def _call(self, expr: Call, entity: str, alias: str) -> str:
+        kind = self.type_of(expr, entity)
+        parts = [
+            self.value(
+                part, entity, alias, kind if expr.name == "coalesce" else self.type_of(part, entity)
+            )
+            for part in expr.arguments
+        ]
+        joined = ", ".join(parts)
+        if expr.name == "coalesce":
+            return f"coalesce({joined})"
+        if expr.name == "year":
+            unit = "date" if isinstance(self.type_of(expr.arguments[0], entity), DateType) else "ts"
+            return f"year_of_{unit}({joined})"
+        if expr.name == "abs" and isinstance(kind, DecimalType):
+            return f"absolute_decimal({joined})"
+        return f"the_{expr.name}({joined})"
+
+    def _class_of(self, value: Value) -> Type:
+        """The type of a literal that stands beside nothing."""
+        for python, kind in _CLASSES:
+            if isinstance(value, python):
+                return kind
+        return BoolType()  # NULL
+
+
+def literal(value: Value, kind: Type) -> Any:
+    """What a literal beside something of this type means, as SQLite takes it."""
+    if value is None:
+        return None
+    if isinstance(value, str) and type(kind) in _READERS:
+        return to_sqlite(kind, _READERS[type(kind)](value))
+    match kind:
+        case IntType() | FloatType():
+            if isinstance(value, decimal.Decimal):
+                return float(value)  # only halves and wholes are generated
+            return value
+        case DecimalType():
+            spelled = repr(value) if isinstance(value, float) else value
+            return decimal_text(decimal.Decimal(spelled))
+        case BytesType():
+            return bytes(cast("bytes", value))
+        case _:
+            return to_sqlite(kind, value)
+
+
+def register_functions(connection: sqlite3.Connection) -> None:
+    """Make the language's functions known to SQLite."""
+    for name, arguments, function in _FUNCTIONS:
+        connection.create_function(name, arguments, function, deterministic=True)
+
+
+_READERS: Final[dict[type, Callable[[str], Value]]] = {
+    DateType: datetime.date.fromisoformat,
+    TimeType: datetime.time.fromisoformat,
+    TimestampType: datetime.datetime.fromisoformat,
+    UuidType: uuid.UUID,
+    DecimalType: decimal.Decimal,
+}
+_CLASSES: Final[tuple[tuple[type, Type], ...]] = (
+    (bool, BoolType()),
+    (int, IntType()),
+    (float, FloatType()),
+    (str, TextType()),
+    (bytes, BytesType()),
+    (decimal.Decimal, DecimalType(precision=38, scale=0)),
+    (datetime.datetime, TimestampType()),
+    (datetime.date, DateType()),
+    (datetime.time, TimeType()),
+    (datetime.timedelta, DurationType()),
+    (uuid.UUID, UuidType()),
+)
+_RESULTS: Final[dict[str, Type]] = {
+    "lower": TextType(),
+    "upper": TextType(),
+    "trim": TextType(),
+    "concat": TextType(),
+    "length": IntType(),
+    "year": IntType(),
+}
+
+
+def _result(op: str, left: Type, right: Type) -> Type:
+    kinds = {type(left), type(right)}
+    if DecimalType in kinds:
+        return left if isinstance(left, DecimalType) else right
+    if FloatType in kinds or (kinds == {IntType} and op == "/"):
+        return FloatType()
+    if kinds == {TimestampType, DurationType}:
+        return TimestampType()
+    return IntType() if kinds == {IntType} else DurationType()
+
+
+def _nullable(function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*values: Any) -> Any:
+        return None if None in values else function(*values)
+
+    return wrapped
+
+
+def _numbers(op: str, left: float, right: float) -> float | None:
+    if right == 0:
+        return None
+    result = left / right if op == "/" else left % right
+    return None if math.isnan(result) else result
+
+
+def _decimals(op: str, left: str, right: str) -> str | None:
+    a, b = Fraction(decimal_of(left)), Fraction(decimal_of(right))
+    if op == "%":
+        if b == 0:
+            return None
+        result = a - b * math.floor(a / b)
+    else:
+        result = a + b if op == "+" else a - b if op == "-" else a * b
+    exact = decimal.Context(prec=80).divide(
+        decimal.Decimal(result.numerator), decimal.Decimal(result.denominator)
+    )
+    return decimal_text(exact)
+
+
+def _year_of_date(day: int) -> int:
+    return datetime.date.fromordinal(day).year
+
+
+def _year_of_timestamp(micros: int) -> int:
+    return (EPOCH + micros * MICROSECOND).year
+
+
+def _decimal_of_int(number: int) -> str:
+    return decimal_text(decimal.Decimal(number))
+
+
+def _absolute_decimal(text: str) -> str:
+    return decimal_text(abs(decimal_of(text)))
+
+
+def _concat(*parts: str) -> str:
+    return "".join(parts)
+
+
+_FUNCTIONS: Final[tuple[tuple[str, int, Callable[..., Any]], ...]] = (
+    ("the_lower", 1, _nullable(str.lower)),
+    ("the_upper", 1, _nullable(str.upper)),
+    ("the_trim", 1, _nullable(str.strip)),
+    ("the_length", 1, _nullable(len)),
+    ("the_abs", 1, _nullable(abs)),
+    ("the_concat", -1, _nullable(_concat)),
+    ("year_of_date", 1, _nullable(_year_of_date)),
+    ("year_of_ts", 1, _nullable(_year_of_timestamp)),
+    ("decimal_of_int", 1, _nullable(_decimal_of_int)),
+    ("absolute_decimal", 1, _nullable(_absolute_decimal)),
+    ("calculate_numbers", 3, _nullable(_numbers)),
+    ("calculate_decimals", 3, _nullable(_decimals)),
+)

@@ -1,0 +1,131 @@
+"""Uses of the face that both type checkers accept, with the types they have to find."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any, Literal, assert_type
+
+from ormdb import Assignment, Column, Key, Order, Predicate, Query, Result
+from ormdb.ir.graph import GraphQuery
+from ormdb.model.column import OptionalColumn
+from ormdb.model.face import TypedSession, TypedWriter
+from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
+from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
+
+
+def columns_of_a_class() -> None:
+    """On a class, a field is a column."""
+    assert_type(Airport.name, Column[Airport, str])
+    assert_type(Flight.dep_delay, OptionalColumn[Flight, int])
+    assert_type(Flight.created, Column[Flight, datetime])
+    assert_type(Plane.engine, Column[Plane, Engine])
+    assert_type(Plane.size, Column[Plane, Literal["small", "large"]])
+    assert_type(Airport.place, OptionalColumn[Airport, Place])
+    assert_type(Airport.departures, ToMany[Airport, Flight])
+    assert_type(Flight.origin, ToOne[Flight, Airport])
+    assert_type(Flight.plane, OptionalToOne[Flight, Plane])
+    assert_type(Plane.log, OptionalToOne[Plane, Log])
+
+
+def values_of_an_object(flight: Flight, other: Flight, plane: Plane, airport: Airport) -> None:
+    """On an object, a field is its value."""
+    assert_type(airport.name, str)
+    assert_type(flight.dep_delay, int | None)
+    assert_type(flight.created, datetime)
+    assert_type(flight.gain, int | None)
+    assert_type(flight.origin, Airport)
+    assert_type(flight.plane, Plane | None)
+    assert_type(plane.engine, Engine)
+    assert_type(plane.tags, tuple[str, ...])
+    assert_type(airport.departures, tuple[Flight, ...])
+    assert_type(airport.visitors, tuple[Plane, ...])
+    if flight.plane is not None:
+        assert_type(flight.plane.seats, int | None)
+    assert {flight, flight}
+    assert_type(flight == other, bool)
+
+
+def predicates() -> None:
+    """Columns make predicates of their entity."""
+    assert_type(Flight.dep_delay > 120, Predicate[Flight])
+    assert_type((Flight.dep_delay == 1) | ~(Flight.distance < 2), Predicate[Flight])
+    assert_type(Flight.dep_delay == Flight.arr_delay, Predicate[Flight])
+    assert_type(Flight.origin[Airport.name] == "Kennedy", Predicate[Flight])
+    assert_type(Log.plane[Plane.seats].between(1, 100), Predicate[Log])
+    assert_type(Flight.plane[Plane.log], Path[Flight, Log])
+    assert_type(Flight.created >= datetime(2013, 1, 1, tzinfo=UTC), Predicate[Flight])
+    assert_type(Plane.engine == Engine.JET, Predicate[Plane])
+    assert_type(Plane.size.in_(["small"]), Predicate[Plane])
+    assert_type(Flight.tailnum.is_null() & Flight.tailnum.not_in({"N1"}), Predicate[Flight])
+    assert_type(Flight.dep_delay.desc(nulls_last=True), Order[Flight])
+
+
+def queries() -> Query[Airport]:
+    """Queries are values."""
+    late = Airport.departures.where(Flight.dep_delay > 120).order_by(Flight.dep_delay.desc())
+    graph = late.limit(5).include(Flight.plane.include(Plane.log), Flight.dest)
+    assert_type(graph, ToMany[Airport, Flight])
+    query = Airport.where(Airport.faa.in_(["JFK", "LGA"]), "name != 'x'").include(graph)
+    page = query.order_by(Airport.name, Airport.faa.asc()).limit(50).offset(2)
+    assert_type(page, Query[Airport])
+    assert_type(Flight.select(Flight.id, Flight.dep_delay).as_of(7), Query[Flight])
+    assert_type(Plane.all().budget(rows=10).after(None), Query[Plane])
+    assert_type(Plane.budget(time_s=0.5).before("x"), Query[Plane])
+    return page
+
+
+def keys_and_assignments() -> None:
+    """Rows are named by keys and changed by assignments."""
+    assert_type(Airport.key("JFK"), Key[Airport])
+    assert_type(Visit.key("JFK", "N1", date(2013, 1, 1)), Key[Visit])
+    assert_type(Airport.key(faa="JFK").include(Airport.departures), Key[Airport])
+    assert_type(Airport.name.to("Kennedy"), Assignment[Airport])
+    assert_type(Flight.dep_delay.to(None), Assignment[Flight])
+    assert_type(Flight.origin.to(Airport.key("JFK")), Assignment[Flight])
+    assert_type(Flight.dest.to(None), Assignment[Flight])
+
+
+def rows_to_insert() -> None:
+    """Constructors take fields and relations by keyword; defaults may be left out."""
+    jfk = Airport(faa="JFK", name="Kennedy", place=Place(lat=40.6, lon=-73.8, street=None))
+    assert_type(Flight(dep_delay=3, distance=1.5, origin=jfk), Flight)
+    assert_type(Flight(dep_delay=None, distance=1, origin=Airport.key("JFK")), Flight)
+    Flight(id=4, dep_delay=3, distance=2.0, origin=jfk, dest=jfk, created=datetime.now(UTC))
+    Plane(tailnum="N1", engine=Engine.PROP, size="large", tags=("old",), notes={"a": [1]})
+    Visit(airport=jfk, plane=Plane.key("N1"), day=date(2013, 1, 1))
+
+
+def reading(db: TypedSession) -> None:
+    """What goes in decides what comes out."""
+    result = db.fetch(queries())
+    assert_type(result, Result[Airport])
+    for airport in result:
+        assert_type(airport, Airport)
+        delays = [flight.dep_delay for flight in airport.departures]
+        assert_type(delays, list[int | None])
+    assert_type(result[0].name, str)
+    assert_type(result[:2], tuple[Airport, ...])
+    assert_type(db.fetch(Airport), Result[Airport])
+    assert_type(db.fetch(GraphQuery(entity="Airport")), Result[Any])
+    assert_type(db.get(Airport, "JFK"), Airport | None)
+    assert_type(db.get(Airport.key("JFK")), Airport | None)
+    assert_type(db.first(Flight.where(Flight.id > 1)), Flight | None)
+    assert_type(db.one(Plane), Plane)
+    assert_type(db.count(Plane), int)
+    assert_type(db.exists(Plane.key("N1")), bool)
+    last = Airport.departures.limit(1).named("last")
+    assert_type(last.of(result[0]), tuple[Flight, ...])
+    assert_type(Flight.plane.named("it").of(result[0].departures[0]), Plane | None)
+
+
+def writing(db: TypedSession, txn: TypedWriter) -> None:
+    """Objects, keys and assignments of one entity go together."""
+    assert_type(db.insert(Airport(faa="JFK", name="Kennedy")), Airport)
+    assert_type(txn.insert_many([Plane(tailnum="N1"), Plane(tailnum="N2")]), list[Plane])
+    txn.update(Airport.key("JFK"), Airport.name.to("Idlewild"))
+    txn.update(Flight.key(1), Flight.dep_delay.to(3), Flight.dest.to(Airport.key("LGA")))
+    txn.delete(Airport.key("JFK"), Plane.key("N1"))
+    with db.transaction() as inner:
+        inner.delete(Plane.key("N2"))
+    with db.snapshot(as_of=3) as snapshot:
+        assert_type(snapshot.count(Airport), int)

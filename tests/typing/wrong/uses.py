@@ -1,0 +1,95 @@
+"""Wrong uses of the face: both type checkers refuse exactly the lines that say so."""
+
+# ruff: noqa: B018, E711, FURB171
+
+from __future__ import annotations
+
+from ormdb import Entity, Field, One, Predicate, Query, field, many, one
+from ormdb.model.face import TypedSession
+from tests.typing.shop import Airport, Engine, Flight, Plane
+
+flight = Flight(dep_delay=3, distance=1.0, origin=Airport.key("JFK"))
+airport = Airport(faa="JFK", name="Kennedy")
+
+# --- predicates ---
+Airport.where(Flight.dep_delay > 3)  # wrong: a predicate of another entity
+Airport.where(Airport.name == 3)  # wrong: text compared with a number
+Airport.where(Airport.name != 3)  # wrong: text compared with a number
+Flight.where(Flight.dep_delay > None)  # wrong: a comparison with None
+Flight.where(Flight.dep_delay == None)  # wrong: a comparison with None
+Flight.where(Flight.dep_delay > "3")  # wrong: a number compared with text
+Flight.where(Flight.dep_dely > 3)  # wrong: a misspelled field
+Flight.where(Flight.dep_delay in [3])  # wrong: Python's `in` instead of in_()
+Flight.where(Flight.id.in_(["3"]))  # wrong: numbers among texts
+Flight.where(Flight.id.between(1, "9"))  # wrong: a bound of another type
+Plane.where(Plane.engine == "jet")  # wrong: an enum compared with its text
+Plane.where(Plane.size.in_(["huge"]))  # wrong: no variant of the literal
+Flight.where((Flight.id > 1) & (Plane.seats > 2))  # wrong: predicates of two entities joined
+Flight.where(Flight.tailnum == Plane.tailnum)  # wrong: columns of two entities compared
+Flight.where(Flight.distance > Flight.tailnum)  # wrong: columns of two types compared
+mixed: Predicate[Plane] = Flight.id > 1  # wrong: a predicate of another entity
+
+# --- paths ---
+Flight.where(Flight.origin[Plane.seats] > 3)  # wrong: a path to a column of another entity
+Airport.where(Airport.departures[Flight.id] > 3)  # wrong: a path over a to-many relation
+Flight.where(Flight.plane.seats > 3)  # wrong: an attribute instead of a path
+
+# --- queries ---
+Airport.include(Flight.plane)  # wrong: an include of another entity
+Airport.include(Airport.departures.include(Airport.departures))  # wrong: a nested one as well
+Airport.include(Airport.departures.where(Plane.seats > 3))  # wrong: its filter
+Airport.include(Airport.name)  # wrong: a field is no relation
+Airport.order_by(Flight.dep_delay.desc())  # wrong: an order of another entity
+Airport.order_by(Flight.dep_delay)  # wrong: a column of another entity
+Airport.select(Flight.id)  # wrong: a field of another entity
+Airport.limit("5")  # wrong: a limit that is no number
+Airport.budget(row=5)  # wrong: a misspelled budget
+Flight.plane.limit(3)  # wrong: a limit on a to-one relation
+other: Query[Plane] = Airport.all()  # wrong: a query of another entity
+Airport.key(["JFK"])  # wrong: an identity that is no scalar
+
+# --- objects ---
+Airport(faa=3, name="Kennedy")  # wrong: a field of another type
+Airport(faa="JFK")  # wrong: a required field is missing
+Airport("JFK", "Kennedy")  # wrong: fields by position
+Airport(faa="JFK", name="Kennedy", nme="x")  # wrong: an unknown field
+Flight(dep_delay=3, distance=1.0, origin=Plane.key("N1"))  # wrong: a key of another entity
+Flight(dep_delay=3, distance=1.0, origin="JFK")  # wrong: a value instead of a key
+Flight(dep_delay=3, distance=1.0)  # wrong: a required relation is missing
+Flight(dep_delay=3, distance=1.0, origin=airport, gain=4)  # wrong: a computed field is given
+Flight(dep_delay=3, distance=1.0, origin=airport, plane=None)  # wrong: a relation with via
+flight.dep_delay = 3  # wrong: an object is frozen
+flight.origin = airport  # wrong: a relation as well
+airport.departures = ()  # wrong: and its back
+late = Flight(dep_delay=3, distance=1.0, origin=airport)
+late.plane.seats  # wrong: an optional relation is not checked for None
+late.dep_delay + 1  # wrong: an optional field is not checked for None
+late.nme  # wrong: a misspelled field
+Airport.name = "Kennedy"  # wrong: a class is no row
+
+# --- writing ---
+Airport.name.to(3)  # wrong: a value of another type
+Airport.name.to(None)  # wrong: NULL for a required field
+Flight.origin.to(Plane.key("N1"))  # wrong: a row of another entity
+Flight.origin.to(None)  # wrong: NULL for a required relation
+
+
+def sessions(db: TypedSession) -> None:
+    """What a session refuses."""
+    db.fetch(Airport)[0].nme  # wrong: a misspelled field of a result
+    db.fetch("Airport")  # wrong: a name instead of a query
+    db.get(Airport, "JFK").name  # wrong: a row that may not exist
+    db.update(Airport.key("JFK"), Flight.dep_delay.to(3))  # wrong: an assignment of another entity
+    db.insert({"faa": "JFK"})  # wrong: a dict instead of an object
+    db.delete("JFK")  # wrong: an identity without its entity
+    db.update(Engine.JET)  # wrong: no row at all
+
+
+class Bad(Entity):
+    """What declarations refuse."""
+
+    text: Field[int] = field(default="x")  # wrong: a default of another type
+    null: Field[int] = field(default=None)  # wrong: no default for a required field
+    option: Field[int] = field(soft=True)  # wrong: an unknown option
+    kind: Field[int] = many(inverse="x")  # wrong: the maker of another marker
+    both: One[Airport] = one(on_delete="explode")  # wrong: an unknown action

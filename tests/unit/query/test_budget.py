@@ -1,0 +1,120 @@
+"""Holds that a fetch within its budget is whole, and one beyond it tells which bound it passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ormdb.database.database import Database
+from ormdb.errors import BudgetError, QueryError
+from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
+from ormdb.query.budget import Spending
+from tests.unit.query.airline import by
+from tests.unit.query.conftest import FLIGHTS
+
+CREW = Include(relation="crew")
+DEPARTURES = Include(relation="departures", includes=(CREW,))
+
+
+def fetch(airline: Database, budget: FanoutBudget, *includes: Include) -> int:
+    query = GraphQuery(entity="Airport", includes=includes or (DEPARTURES,), budget=budget)
+    return len(airline.run_fetch(query))
+
+
+def refused(airline: Database, budget: FanoutBudget, *includes: Include) -> BudgetError:
+    with pytest.raises(BudgetError) as caught:
+        fetch(airline, budget, *includes)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "path"),
+    [
+        ("depth", 2, ("departures", "crew")),
+        ("fanout", FLIGHTS // 3, ("departures",)),
+        ("rows", 3 + FLIGHTS + 20, ("departures", "crew")),
+        ("edges", FLIGHTS + 2 * FLIGHTS, ("departures", "crew")),
+    ],
+)
+def test_a_budget_that_is_just_enough_is_kept_and_one_less_is_breached(
+    airline: Database, name: str, whole: int, path: tuple[str, ...]
+) -> None:
+    assert fetch(airline, FanoutBudget(**{name: whole})) == 3
+    error = refused(airline, FanoutBudget(**{name: whole - 1}))
+    assert (error.budget, error.path, error.allowed) == (name, path, whole - 1)
+    assert error.reached > whole - 1
+    assert ".".join(path) in error.message
+    assert f"raise the budget's {name}" in error.message
+
+
+def test_bytes_are_counted_as_they_are_read(airline: Database) -> None:
+    query = GraphQuery(entity="Airport", includes=(DEPARTURES,))
+    read = airline.run_fetch(query).statistics.bytes_read
+    assert fetch(airline, FanoutBudget(bytes=read)) == 3
+    error = refused(airline, FanoutBudget(bytes=read - 1))
+    assert (error.budget, error.path, error.reached) == ("bytes", ("departures", "crew"), read)
+
+
+@dataclass(slots=True)
+class SteppingClock:
+    """A clock on which every look takes a second."""
+
+    seconds: float = 0.0
+
+    def monotonic_s(self) -> float:
+        self.seconds += 1.0
+        return self.seconds
+
+    def wall_us(self) -> int:
+        return 0
+
+    def random_bytes(self, count: int) -> bytes:
+        return bytes(count)
+
+
+def test_time_is_part_of_the_budget() -> None:
+    spending = Spending(FanoutBudget(time_s=2.0), SteppingClock())
+    spending.check_progress(("departures",), 0)
+    spending.check_progress(("departures",), 0)
+    with pytest.raises(BudgetError, match=r"departures reached .* seconds") as caught:
+        spending.check_progress(("departures",), 0)
+    assert caught.value.reached > caught.value.allowed == 2.0
+
+
+def test_the_roots_alone_can_breach_a_budget(airline: Database) -> None:
+    with pytest.raises(BudgetError, match="the root reached") as caught:
+        airline.run_fetch(GraphQuery(entity="Flight", budget=FanoutBudget(rows=FLIGHTS - 1)))
+    assert caught.value.path == ()
+
+
+def test_rows_that_a_page_leaves_out_are_not_counted(airline: Database) -> None:
+    for order in (by("time"), by("kind")):
+        query = GraphQuery(
+            entity="Flight", order=order, page=Page(limit=5), budget=FanoutBudget(rows=5)
+        )
+        assert len(airline.run_fetch(query)) == 5
+
+
+def test_children_that_an_index_gives_in_order_are_counted_up_to_their_limit(
+    airline: Database,
+) -> None:
+    few = Include(relation="departures", order=by("-delay"), limit=3)
+    assert fetch(airline, FanoutBudget(fanout=3), few) == 3
+    sorted_ = Include(relation="departures", order=by("-time"), limit=3)
+    assert refused(airline, FanoutBudget(fanout=3), sorted_).budget == "fanout"
+
+
+@pytest.mark.parametrize("name", ["depth", "fanout", "rows", "edges", "bytes", "time_s"])
+@pytest.mark.parametrize("number", [-1, float("nan")])
+def test_a_budget_that_is_no_amount_is_refused(airline: Database, name: str, number: float) -> None:
+    changed: dict[str, Any] = {name: number}
+    with pytest.raises(QueryError, match=f"budget's {name}"):
+        fetch(airline, replace(FanoutBudget(), **changed))
+
+
+def test_a_budget_without_end_is_as_good_as_none(airline: Database) -> None:
+    most = 10**40
+    budget = FanoutBudget(depth=most, fanout=most, rows=most, edges=most, bytes=most, time_s=1e300)
+    assert fetch(airline, budget) == 3

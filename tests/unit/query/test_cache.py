@@ -1,0 +1,85 @@
+"""Holds that a plan is compiled once for a shape and a schema, and that few are kept."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from ormdb import limits
+from ormdb.catalog.assign import assign_numbers
+from ormdb.clock import SystemClock
+from ormdb.ir.expr import Expr, IsNull, Literal
+from ormdb.ir.graph import GraphQuery
+from ormdb.query.cache import PlanCache
+from ormdb.query.plan import QueryPlan
+from ormdb.query.shape import take_shape
+from ormdb.storage.layout import Layout
+from tests.unit.query.airline import AIRLINE, compare
+
+
+def plan_of(cache: PlanCache, layout: Layout, condition: Expr) -> QueryPlan:
+    query = GraphQuery(entity="Flight", filter=condition)
+    return cache.plan(layout, query, take_shape(query).shape)
+
+
+def test_queries_of_one_shape_share_a_plan(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    first = plan_of(cache, layout, compare(">", "delay", 5))
+    assert plan_of(cache, layout, compare(">", "delay", 6)) is first
+    assert plan_of(cache, layout, compare(">", "delay", 6.5)) is not first
+    found = cache.statistics()
+    assert (found.hits, found.misses, found.entries) == (1, 2, 2)
+
+
+def test_a_new_schema_version_compiles_anew(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    newer = Layout(replace(assign_numbers(AIRLINE, None), version=layout.bundle.version + 1))
+    old = plan_of(cache, layout, compare(">", "delay", 5))
+    new = plan_of(cache, newer, compare(">", "delay", 5))
+    assert (old.root.entity, new.root.entity) == (
+        layout.entities["Flight"],
+        newer.entities["Flight"],
+    )
+    assert (old.schema_version, new.schema_version) == (0, 1)
+
+
+def test_the_plan_unused_for_longest_is_dropped_first(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Crew")
+
+    def plan(number: int) -> QueryPlan:
+        # The select is part of the shape; names repeat, so that the plans stay small.
+        asked = replace(query, select=("name",) * number)
+        return cache.plan(layout, asked, take_shape(asked).shape)
+
+    first, second = plan(1), plan(2)
+    for number in range(3, limits.PLAN_CACHE_ENTRIES_MAX + 1):
+        plan(number)
+    assert plan(1) is first  # now the second is the oldest
+    plan(limits.PLAN_CACHE_ENTRIES_MAX + 1)
+    assert cache.statistics().entries == limits.PLAN_CACHE_ENTRIES_MAX
+    assert plan(1) is first
+    assert plan(2) is not second
+
+
+def test_a_literal_that_cannot_be_hashed_keeps_its_plan_out_of_the_cache(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    condition = IsNull(operand=Literal(value={"a": [1]}))
+    assert plan_of(cache, layout, condition) is not plan_of(cache, layout, condition)
+    assert cache.statistics().entries == 0
+
+
+def test_threads_share_a_cache(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    made: list[QueryPlan] = []
+
+    def work() -> None:
+        made.extend(plan_of(cache, layout, compare(">", "delay", n)) for n in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 200
+    assert cache.statistics().entries == 1
