@@ -37,6 +37,7 @@ import lmdb
 
 from ormdb import limits
 from ormdb.errors import BusyError, LimitError, ReadOnlyError
+from ormdb.storage.lmdb.aborting import abort_held
 from ormdb.storage.lmdb.faults import FAULTS, translate
 from ormdb.storage.lmdb.opening import FILE_MODE as FILE_MODE  # noqa: PLC0414
 from ormdb.storage.lmdb.opening import Settings, can_lock, open_lmdb
@@ -314,8 +315,7 @@ class Environment:
             return
         self.writer.acquire(wait_s)
         try:
-            raw, _ = self._begin_write()
-            raw.abort()
+            abort_held([self._begin_write()[0]])
             self._stop_writing()
         finally:
             self.writer.release()

@@ -27,6 +27,7 @@ import lmdb
 from ormdb.errors import ClosedError, OrmdbError, UsageError
 from ormdb.storage.batches import check_appended, check_multimap, chunks
 from ormdb.storage.engine import Item, Space
+from ormdb.storage.lmdb.aborting import abort_held
 from ormdb.storage.lmdb.environment import Environment
 from ormdb.storage.lmdb.faults import FAULTS, translate
 from ormdb.storage.lmdb.readers import Handle, Handles, RawTransaction, forked_error
@@ -66,13 +67,8 @@ class LmdbWriteTransaction(Reads):
             self._find(space)
             for chunk in chunks(space, items):
                 self._check()  # the items may have been made by calls that ended us
-                raw = self._open_raw()
                 try:
-                    cursor = raw.cursor(self._make(space))
-                    if append:
-                        last = cursor.item() if cursor.last() else None
-                        check_appended(space, chunk, last)
-                    cursor.putmulti(chunk, append=append)
+                    self._put(space, chunk, append=append)
                 except FAULTS as error:
                     raise self._failed(error, f"writing to {space.name}") from error
 
@@ -97,10 +93,9 @@ class LmdbWriteTransaction(Reads):
                 handle = self._find(space)
                 if handle is None:
                     continue
-                raw = self._open_raw()
                 try:
                     for key, value in chunk:
-                        deleted += raw.delete(key, value, handle[0])
+                        deleted += self._open_raw().delete(key, value, handle[0])
                 except FAULTS as error:
                     raise self._failed(error, f"deleting in {space.name}") from error
         return deleted
@@ -129,9 +124,8 @@ class LmdbWriteTransaction(Reads):
 
     def commit(self) -> None:
         with self._own_turn:
-            raw = self._open_raw()
             try:
-                raw.commit()
+                self._open_raw().commit()
             except FAULTS as error:
                 raise self._failed(error, "committing") from error
             self._raw = None
@@ -197,7 +191,9 @@ class LmdbWriteTransaction(Reads):
         root = self
         while root._parent is not None:
             root = root._parent
-        root._end_tree(f"this transaction was aborted ({translated.message}); begin a new one")
+        root._end_tree(
+            f"this transaction was aborted ({translated.message}); begin a new one", error
+        )
         return translated
 
     # --- below ----------------------------------------------------------------------------
@@ -213,6 +209,13 @@ class LmdbWriteTransaction(Reads):
             raise UsageError(
                 "this transaction rests while one nested in it is open; commit or abort that first"
             )
+
+    def _put(self, space: Space, chunk: list[Item], *, append: bool) -> None:
+        cursor = self._open_raw().cursor(self._make(space))
+        if append:
+            last = cursor.item() if cursor.last() else None
+            check_appended(space, chunk, last)
+        cursor.putmulti(chunk, append=append)
 
     def _make(self, space: Space) -> lmdb._Database:
         handle = self._find(space)
@@ -231,20 +234,20 @@ class LmdbWriteTransaction(Reads):
         if handles is not None:
             self._handles = handles
 
-    def _end_tree(self, why: str) -> None:
+    def _end_tree(self, why: str, failure: BaseException) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child._end_tree(why)
-        self._end(why)
+            child._end_tree(why, failure)
+        self._end(why, failure)
 
-    def _end(self, why: str) -> None:
-        raw, self._raw = self._raw, None
-        self._why_ended = why
-        if raw is None:
+    def _end(self, why: str, failure: BaseException | None = None) -> None:
+        if self._raw is None:
             return
+        self._why_ended = why
+        held, self._raw = [self._raw], None
         try:
             with suppress(*FAULTS):  # a commit that failed has ended it already
-                raw.abort()
+                abort_held(held, failure)
         finally:
             if self._parent is None:
                 self._ended_writing()
