@@ -73,10 +73,16 @@ def unpack(data: bytes) -> Any:
     return MSGPACK.unpackb(data, timestamp=3)
 
 
-def unsealed(data: bytes) -> Any:
-    """A MessagePack value in front of its own CRC-32, little-endian."""
-    assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
-    return unpack(data[:-4])
+def body_of(data: bytes, key: bytes = b"") -> bytes:
+    """What lies in front of the CRC-32, little-endian, of key and body; some need no key."""
+    body, seal = data[:-4], data[-4:]
+    assert zlib.crc32(key + body) == int.from_bytes(seal, "little")
+    return body
+
+
+def unsealed(data: bytes, key: bytes = b"") -> Any:
+    """The MessagePack value in front of a seal."""
+    return unpack(body_of(data, key))
 
 
 def row_of(key: bytes, data: bytes) -> list[Any]:
@@ -122,8 +128,8 @@ def test_rows_without_an_int_identity_are_numbered_by_a_counter(txn: ReadTransac
     ((key, data),) = items(txn, "rows/1")
     assert key == number_key(2)
     assert row_of(key, data) == [3, "OSL", "Kristiania"]
-    counters = [data for name, data in items(txn, "meta") if name.startswith(b"counter/")]
-    assert [struct.unpack(">q", data)[0] for data in counters] == [2]
+    counters = [item for item in items(txn, "meta") if item[0].startswith(b"counter/")]
+    assert [struct.unpack(">q", body_of(data, key)) for key, data in counters] == [(2,)]
 
 
 def test_an_identity_and_an_index_lead_to_row_keys(txn: ReadTransaction) -> None:
@@ -139,7 +145,7 @@ def test_what_ended_lies_in_history_under_its_end(txn: ReadTransaction) -> None:
     end = (3).to_bytes(8, "big")
     history = items(txn, "history/1")
     assert [key for key, _ in history] == [number_key(1) + end, number_key(2) + end]
-    assert [row_of(key[:8], data) for key, data in history] == [
+    assert [row_of(key[:8], body_of(data, key)) for key, data in history] == [
         [2, "BRE", "Bremen"],
         [2, "OSL", "Oslo"],
     ]
@@ -151,7 +157,9 @@ def test_what_ended_lies_in_history_under_its_end(txn: ReadTransaction) -> None:
 
 
 def test_the_log_has_an_entry_for_every_commit(txn: ReadTransaction) -> None:
-    entries = {struct.unpack(">QI", key): unsealed(data) for key, data in items(txn, "changes")}
+    entries = {
+        struct.unpack(">QI", key): unsealed(data, key) for key, data in items(txn, "changes")
+    }
     assert list(entries) == [(1, 0), (2, 0), (3, 0)]
     assert [changes for _, _, changes in entries.values()] == [
         [],
