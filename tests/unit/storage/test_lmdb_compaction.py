@@ -182,7 +182,8 @@ def test_readers_and_writers_of_other_threads_wait_and_go_on(path: Path) -> None
         finally:
             stop.set()
         assert reading.result()
-        assert len(items(engine, ROWS)) == writing.result()
+        written = writing.result()  # the last put may end after the last compaction
+        assert len(items(engine, ROWS)) == written
     engine.close()
 
 
