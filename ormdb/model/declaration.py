@@ -317,10 +317,12 @@ class Declaration:
         # What constructor calls and inserts work out once: see `drafts`.
         self.plans: dict[tuple[str, ...], Sequence[tuple[str, bool]]] = {}
         self.encoders: Mapping[str, Convert] | None = None
+        self._exact_identity: tuple[type | None, ...] | None = None
 
     def forget(self) -> None:
         """Work everything out anew: the names of the schema are known now."""
         self._identity = None
+        self._exact_identity = None
         self.plans.clear()
         self.encoders = None
 
@@ -369,6 +371,20 @@ class Declaration:
                 names.extend(one.foreign_names((*seen, self.entity)))
         self._identity = tuple(names)
         return self._identity
+
+
+    @property
+    def exact_identity(self) -> tuple[type | None, ...] | None:
+        """Per part of the identity the class whose values need no check, or None; None for all
+        as long as the identity rests on a class that is not defined yet."""
+        if self._exact_identity is None:
+            try:
+                parts = [self.fields.get(name) for name in self.identity_names()]
+                kinds = [None if part is None else part.kind for part in parts]
+            except SchemaError:
+                return None
+            self._exact_identity = tuple(None if kind is None else kind.exact for kind in kinds)
+        return self._exact_identity
 
 
 def declaration_of(entity: type) -> Declaration:

@@ -307,6 +307,8 @@ def make_key(
       UsageError: their number or their names are not those of the identity.
     """
     declaration = declaration_of(entity)
+    if not named and tuple(map(type, values)) == declaration.exact_identity:
+        return Key(entity, values)
     try:
         names: tuple[str, ...] | None = declaration.identity_names()
     except SchemaError:

@@ -51,7 +51,7 @@ class Getter:
         row = view.rows(self.entity, (key,))[0]
         if row is None:
             return None
-        return self._dicts(self._decoder.decode_batch((key,), (row,)))[0]
+        return self._dicts([self._decoder.decode_one(key, row)])[0]
 
     def _row_key(self, view: View, identity: tuple[Value, ...]) -> bytes | None:
         entity, fields = self.entity, self._fields

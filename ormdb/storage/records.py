@@ -263,6 +263,16 @@ class RowDecoder:
         self._decode = msgspec.msgpack.Decoder(newest).decode
         self._knows_short_rows = False
 
+    def decode_one(self, key: bytes, row: bytes) -> Any:
+        """Check and decode one row that was read under `key`."""
+        number = int.from_bytes(key, "big") ^ ROW_NUMBER_BIAS
+        if crc32(row, number ^ (number >> 32)) == RESIDUE:
+            try:
+                return self._decode(row)
+            except msgspec.DecodeError:
+                pass  # an older layout, or damage: the other way knows which
+        return self.decode_batch((key,), (row,))[0]
+
     def decode_batch(self, keys: Sequence[bytes], rows: Sequence[bytes]) -> list[Any]:
         """Check and decode rows that were read under `keys`.
 

@@ -58,7 +58,8 @@ class Environment:
         self.is_lockless = settings.read_only and not can_lock(path)
         self.counters = dict.fromkeys(("commits", "map_growths", "reopens"), 0)
         self.readers = Readers(settings.snapshot_age_s)
-        self._lock = threading.Condition(threading.Lock())
+        self._mutex = threading.Lock()
+        self._lock = threading.Condition(self._mutex)
         self._is_gated = False
         self._is_writing = False
         self._handles: Handles = {}
@@ -118,8 +119,9 @@ class Environment:
         """A snapshot of the newest commit, with handles for all its spaces."""
         remedy: Callable[[], object]
         for _ in range(BEGIN_TRIES_MAX):
-            with self._lock:
-                self._pass_gate()
+            with self._mutex:
+                if self._is_gated:
+                    self._pass_gate()
                 try:
                     opened = self._begin_read()
                 except lmdb.MapResizedError:
@@ -143,7 +145,7 @@ class Environment:
 
     def end_read(self, opened: OpenRead) -> None:
         """End a snapshot; the caller holds its lock.  Ending it twice is harmless."""
-        with self._lock:
+        with self._mutex:
             self._end(opened)
 
     def end_reads_of(self, owner: object) -> None:
@@ -294,7 +296,8 @@ class Environment:
         Its finalizer would mark the reader slots of the parent as free in the shared lock file.
         """
         self.is_forked = True
-        self._lock = threading.Condition(threading.Lock())
+        self._mutex = threading.Lock()
+        self._lock = threading.Condition(self._mutex)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._env))
         for opened in self.readers:
             opened.forget()
