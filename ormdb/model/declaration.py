@@ -372,7 +372,6 @@ class Declaration:
         self._identity = tuple(names)
         return self._identity
 
-
     @property
     def exact_identity(self) -> tuple[type | None, ...] | None:
         """Per part of the identity the class whose values need no check, or None; None for all

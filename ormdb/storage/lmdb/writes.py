@@ -19,7 +19,7 @@ Invariants (held by tests/conformance/test_engine.py and tests/unit/storage/test
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 
 import lmdb
@@ -210,7 +210,7 @@ class LmdbWriteTransaction(Reads):
                 "this transaction rests while one nested in it is open; commit or abort that first"
             )
 
-    def _put(self, space: Space, chunk: list[Item], *, append: bool) -> None:
+    def _put(self, space: Space, chunk: Sequence[Item], *, append: bool) -> None:
         cursor = self._open_raw().cursor(self._make(space))
         if append:
             last = cursor.item() if cursor.last() else None

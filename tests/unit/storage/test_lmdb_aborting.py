@@ -78,13 +78,12 @@ def test_names_in_the_frames_of_a_failure_do_not_keep_a_transaction_open(tmp_pat
         raw.put(b"k" * 600, b"v")
 
     held = [environment.begin(write=True)]
-    try:
+    with pytest.raises(lmdb.Error) as caught:
         fail(held)
-    except lmdb.Error as failure:
-        abort_held(held, failure)
-        assert failure.__traceback__ is not None
-        below = failure.__traceback__.tb_next
-        assert below is not None
-        assert not below.tb_frame.f_locals  # its names are gone, and what they named with them
+    abort_held(held, caught.value)
+    below = caught.tb.tb_next
+    assert below is not None
+    assert below.tb_frame.f_code is fail.__code__
+    assert not below.tb_frame.f_locals  # its names are gone, and what they named with them
     assert not held
     environment.close()
