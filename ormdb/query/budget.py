@@ -57,6 +57,17 @@ class Spending:
         if self.edges > self.budget.edges:
             raise self._breach("edges", path, self.budget.edges, self.edges, "edges")
 
+    def left(self, *, is_answer: bool) -> int:
+        """As many pairs as it takes to see that a level has too many.
+
+        Args:
+          is_answer: whether every child that is read becomes a row of the answer.
+        """
+        left = self.budget.edges - self.edges
+        if is_answer:
+            left = min(left, self.budget.rows - self.rows)
+        return min(left, sys.maxsize - 1) + 1
+
     def check_fanout(self, path: tuple[str, ...], largest: int) -> None:
         """The most children that any one parent has."""
         if largest > self.budget.fanout:

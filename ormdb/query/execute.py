@@ -150,7 +150,14 @@ class Execution:
             if page.limit is not None and not filtered and expand.row_order:
                 most = min(most, page.limit + page.offset)
             found = follow_to_many(
-                self.view, expand.relation, parents, plan.decoder, limit_each=most
+                self.view,
+                expand.relation,
+                parents,
+                plan.decoder,
+                limit_each=most,
+                limit_all=self.spending.left(
+                    is_answer=not (filtered or page.offset or page.limit is not None)
+                ),
             )
             sorted_already = expand.row_order
         level, counts = found
@@ -241,7 +248,12 @@ class Execution:
         assert edge_order is not None
         most = self.spending.children_max
         edges, counts = follow_to_many(
-            self.view, expand.relation, parents, edge_decoder, limit_each=most
+            self.view,
+            expand.relation,
+            parents,
+            edge_decoder,
+            limit_each=most,
+            limit_all=self.spending.left(is_answer=False),
         )
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(edges.rows))

@@ -90,6 +90,7 @@ def follow_to_many(
     decoder: RowDecoder,
     *,
     limit_each: int | None = None,
+    limit_all: int | None = None,
 ) -> tuple[Level, list[int]]:
     """The children of every parent, parent by parent in row order, and how many each has."""
     keys = parent_keys(relation, parents)
@@ -100,6 +101,7 @@ def follow_to_many(
         relation.source,
         asked,
         limit_each=limit_each,
+        limit_all=limit_all,
     )
     row_keys = split_keys(b"".join(found))
     rows = decoder.decode_batch(row_keys, values)

@@ -51,6 +51,23 @@ def _growing(size: int, limit: int | None) -> Iterator[int]:
         size = max(size, min(size * _GROWTH, limits.SCAN_BATCH_ROWS))
 
 
+def cut_ids(found: Sequence[bytes], limit_all: int | None) -> list[bytes]:
+    """Joined ids of 8 bytes, without those beyond the first `limit_all` in all."""
+    if limit_all is None or 8 * limit_all >= sum(map(len, found)):
+        return list(found)
+    kept = first_counts([len(ids) // 8 for ids in found], limit_all)
+    return [ids[: 8 * count] for ids, count in zip(found, kept, strict=True)]
+
+
+def first_counts(wanted: Sequence[int], limit_all: int) -> list[int]:
+    """As many of each as there is room for in all: [3, 4, 2] of 5 are [3, 2, 0]."""
+    kept: list[int] = []
+    for count in wanted:
+        kept.append(min(count, limit_all))
+        limit_all -= kept[-1]
+    return kept
+
+
 def check_limit(limit: int | None) -> None:
     """Raises UsageError for a negative limit."""
     if limit is not None and limit < 0:

@@ -112,11 +112,13 @@ class ReadTransaction(Protocol):
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes | None]]:
         """`many(index, keys)` and then `get_many(rows, every duplicate)`, in one round trip.
 
         `index` has duplicates of 8 bytes.  Returns the joined duplicates of each key, and the
-        rows of all of them in that order; a duplicate that occurs twice is read twice.
+        rows of all of them in that order; a duplicate that occurs twice is read twice.  At most
+        `limit_each` duplicates per key and `limit_all` altogether, those of the first keys.
         """
         ...
 

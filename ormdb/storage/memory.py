@@ -34,6 +34,7 @@ from ormdb.storage.batches import (
     check_multimap,
     check_row_index,
     chunks,
+    cut_ids,
 )
 from ormdb.storage.engine import EngineStatistics, Item, Space, SpaceStatistics
 from ormdb.storage.sorted_blocks import Position, SortedBlocks
@@ -108,9 +109,11 @@ class MemoryReadTransaction:
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes | None]]:
         check_row_index(index)
-        found = self.many(index, keys, limit_each=limit_each)
+        check_limit(limit_all)
+        found = cut_ids(self.many(index, keys, limit_each=limit_each), limit_all)
         joined = b"".join(found)
         ids = [joined[at : at + 8] for at in range(0, len(joined), 8)]
         return found, self.get_many(rows, ids)

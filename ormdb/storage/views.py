@@ -24,6 +24,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
 from ormdb.errors import CorruptionError
+from ormdb.storage.batches import cut_ids
 from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.history import open_ended
 from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, IndexLayout
@@ -88,8 +89,12 @@ class View(Protocol):
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes]]:
-        """`lookup`, and the rows of everything found, in that order."""
+        """`lookup`, and the rows of everything found, in that order.
+
+        No more than `limit_all` of them: those of the first keys.
+        """
         ...
 
     def scan_rows(self, entity: EntityLayout, span: Span) -> Iterator[Rows]:
@@ -149,8 +154,11 @@ class CurrentView:
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes]]:
-        found, rows = self.txn.read_related(index.space, entity.rows, keys, limit_each=limit_each)
+        found, rows = self.txn.read_related(
+            index.space, entity.rows, keys, limit_each=limit_each, limit_all=limit_all
+        )
         present = _all_present(rows, index, entity)
         self._count(len(keys) + 2 * len(present), sum(map(len, present)))
         return found, present
@@ -258,6 +266,27 @@ class PastView:
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
+    ) -> tuple[list[bytes], list[bytes]]:
+        if limit_all is None:
+            return self._related(index, entity, keys, limit_each)
+        found: list[bytes] = []
+        rows: list[bytes] = []
+        for part in _batches(iter(keys), None):
+            left = limit_all - len(rows)
+            if left <= 0:
+                break
+            more_found, more_rows = self._related(index, entity, part, limit_each)
+            found += cut_ids(more_found, left)
+            rows += more_rows[:left]
+        return found + [b""] * (len(keys) - len(found)), rows
+
+    def _related(
+        self,
+        index: IndexLayout,
+        entity: EntityLayout,
+        keys: Sequence[bytes],
+        limit_each: int | None,
     ) -> tuple[list[bytes], list[bytes]]:
         current = self.txn.many(index.space, keys)
         ended = self.txn.many(index.history, keys)

@@ -140,8 +140,11 @@ class CountingReadTransaction:
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes | None]]:
-        found, values = self._inner.read_related(index, rows, keys, limit_each=limit_each)
+        found, values = self._inner.read_related(
+            index, rows, keys, limit_each=limit_each, limit_all=limit_all
+        )
         self._tally.add("read_related", keys=len(keys) + 2 * len(values))
         return found, values
 

@@ -85,9 +85,10 @@ class RecordingView:
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes]]:
         self._note_keys(index, entity, keys)
-        return self._inner.related(index, entity, keys, limit_each=limit_each)
+        return self._inner.related(index, entity, keys, limit_each=limit_each, limit_all=limit_all)
 
     def scan_rows(self, entity: EntityLayout, span: Span) -> Iterator[Rows]:
         self._note_range(entity, entity.rows.name, span.low, span.high)

@@ -161,6 +161,16 @@ def test_read_related_is_many_and_then_get_many_of_every_duplicate(place: Place)
             ids = [joined[at : at + 8] for at in range(0, len(joined), 8)]
             assert rows == txn.get_many(ROWS, ids)
             assert None in rows
+        for limit_all in (0, 1, 6, 7, 13, 24, 99):
+            for limit_each in (None, 4, 50):
+                whole = txn.many(INDEX, asked, limit_each=limit_each)
+                found, rows = txn.read_related(
+                    INDEX, ROWS, asked, limit_each=limit_each, limit_all=limit_all
+                )
+                joined = b"".join(found)
+                assert joined == b"".join(whole)[: 8 * limit_all]
+                assert all(map(bytes.startswith, whole, found))
+                assert len(rows) == len(joined) // 8
         found, rows = txn.read_related(INDEX, ROWS, [key(n) for n in range(50)])
         assert len(rows) == 300
 

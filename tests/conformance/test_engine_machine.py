@@ -274,14 +274,20 @@ class Engines(RuleBasedStateMachine):
             lambda model: [sum(k == key for k, _ in items_of(model, space)) for key in asked],
         )
 
-    @rule(asked=st.lists(ids, max_size=40), limit=limits_of_reads)
-    def read_related(self, asked: list[bytes], limit: int | None) -> None:
+    @rule(asked=st.lists(ids, max_size=40), each=limits_of_reads, most=limits_of_reads)
+    def read_related(self, asked: list[bytes], each: int | None, most: int | None) -> None:
         def related(model: Model) -> tuple[list[bytes], list[bytes | None]]:
             items, rows = items_of(model, INDEX), dict(items_of(model, ROWS))
-            found = [[v for k, v in items if k == key][:limit] for key in asked]
-            return [b"".join(each) for each in found], [rows.get(v) for e in found for v in e]
+            found: list[list[bytes]] = []
+            for key in asked:
+                left = None if most is None else most - sum(map(len, found))
+                found.append([v for k, v in items if k == key][:each][:left])
+            return [b"".join(ids) for ids in found], [rows.get(v) for ids in found for v in ids]
 
-        self.check(lambda txn: txn.read_related(INDEX, ROWS, asked, limit_each=limit), related)
+        self.check(
+            lambda txn: txn.read_related(INDEX, ROWS, asked, limit_each=each, limit_all=most),
+            related,
+        )
 
     @rule(
         space=st.sampled_from(SPACES),

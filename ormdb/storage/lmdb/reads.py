@@ -21,11 +21,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import lmdb
 
 from ormdb.errors import CorruptionError
+from ormdb.storage.batches import first_counts
 from ormdb.storage.engine import Item
 
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"  # generic for checkers only
@@ -51,15 +52,33 @@ def present_keys(keys: Sequence[bytes]) -> list[bytes]:
     return [key or _ABSENT_KEY for key in keys]
 
 
-def duplicates(
-    cursor: Cursor, keys: Sequence[bytes], *, width: int, limit_each: int | None
-) -> list[bytes]:
-    """The duplicates of each key, joined."""
+class Bounds(NamedTuple):
+    """How wide duplicates are, and how many are wanted: of each key, and of all keys together."""
+
+    width: int
+    limit_each: int | None
+    limit_all: int | None
+
+
+def duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[bytes]:
+    """The duplicates of each key, joined; once there are too many, those of the first keys."""
     join, to_key, walk = b"".join, cursor.set_key, cursor.iternext_dup
-    if limit_each is not None:
-        return [join(islice(walk(), limit_each)) if to_key(key) else b"" for key in keys]
-    if width == _ID_BYTES and set(map(len, keys)) == {_ID_BYTES} and _are_many(cursor, keys):
-        return _buffered(cursor, keys)
+    each, most = bounds.limit_each, bounds.limit_all
+    if each is not None and (most is None or each * len(keys) <= most):
+        return [join(islice(walk(), each)) if to_key(key) else b"" for key in keys]
+    counted = None
+    if most is not None:
+        counted = counts(cursor, keys)
+        wanted = counted if each is None else [min(count, each) for count in counted]
+        if wanted != counted or sum(counted) > most:
+            return [
+                join(islice(walk(), count)) if count and to_key(key) else b""
+                for key, count in zip(keys, first_counts(wanted, most), strict=True)
+            ]
+    if bounds.width == _ID_BYTES and set(map(len, keys)) == {_ID_BYTES}:
+        sample = counts(cursor, keys[:: _step(keys)]) if counted is None else counted
+        if sum(sample) >= _BUFFER_FROM * len(sample):
+            return _buffered(cursor, keys, counted)
     return [join(walk()) if to_key(key) else b"" for key in keys]
 
 
@@ -200,20 +219,19 @@ def _parts(walk: Iterator[Item], count: int | None) -> Iterator[list[Item]]:
         step *= _STEP_GROWTH
 
 
-def _are_many(cursor: Cursor, keys: Sequence[bytes]) -> bool:
-    """Whether the keys seem to have enough duplicates to be read through one buffer."""
-    sample = keys[:: max(1, len(keys) // _SAMPLE_KEYS)]
-    return sum(counts(cursor, sample)) >= _BUFFER_FROM * len(sample)
+def _step(keys: Sequence[bytes]) -> int:
+    """The distance of the keys that are looked at to guess how many duplicates keys have."""
+    return max(1, len(keys) // _SAMPLE_KEYS)
 
 
-def _buffered(cursor: Cursor, keys: Sequence[bytes]) -> list[bytes]:
+def _buffered(cursor: Cursor, keys: Sequence[bytes], counted: Sequence[int] | None) -> list[bytes]:
     """All duplicates of all keys in one buffer of (key, duplicate) pairs, then cut by counts."""
     pairs = array("Q")
     pairs.frombytes(cursor.getmulti(keys, dupdata=True, dupfixed_bytes=_ID_BYTES, keyfixed=True))
     joined = pairs[1::2].tobytes()
     found: list[bytes] = []
     start = 0
-    for count in counts(cursor, keys):
+    for count in counts(cursor, keys) if counted is None else counted:
         stop = start + count * _ID_BYTES
         found.append(joined[start:stop])
         start = stop

@@ -68,7 +68,7 @@ class Reads(ABC):
         check_multimap(space)
         check_limit(limit_each)
         with self._turn:
-            return self._duplicates(space, keys, limit_each)
+            return self._duplicates(space, keys, limit_each, None)
 
     def count_many(self, space: Space, keys: Sequence[bytes]) -> list[int]:
         check_multimap(space)
@@ -125,12 +125,14 @@ class Reads(ABC):
         keys: Sequence[bytes],
         *,
         limit_each: int | None = None,
+        limit_all: int | None = None,
     ) -> tuple[list[bytes], list[bytes | None]]:
         check_row_index(index)
         check_map(rows)
         check_limit(limit_each)
+        check_limit(limit_all)
         with self._turn:
-            found = self._duplicates(index, keys, limit_each)
+            found = self._duplicates(index, keys, limit_each, limit_all)
             return found, self._values(rows, reads.split_ids(b"".join(found)))
 
     def scan_rows(
@@ -207,16 +209,17 @@ class Reads(ABC):
         except FAULTS as error:
             raise self._failed(error, f"reading {space.name}") from error
 
-    def _duplicates(self, space: Space, keys: Sequence[bytes], limit: int | None) -> list[bytes]:
+    def _duplicates(
+        self, space: Space, keys: Sequence[bytes], limit_each: int | None, limit_all: int | None
+    ) -> list[bytes]:
         cursor = self._cursor(space)
         if cursor is None or not keys:
             return [b""] * len(keys)
-        width = space.duplicate_bytes
+        bounds = reads.Bounds(space.duplicate_bytes, limit_each, limit_all)
         try:
-            return reads.duplicates(cursor, keys, width=width, limit_each=limit)
+            return reads.duplicates(cursor, keys, bounds)
         except lmdb.BadValsizeError:
-            keys = reads.present_keys(keys)
-            return reads.duplicates(cursor, keys, width=width, limit_each=limit)
+            return reads.duplicates(cursor, reads.present_keys(keys), bounds)
         except FAULTS as error:
             raise self._failed(error, f"reading {space.name}") from error
 

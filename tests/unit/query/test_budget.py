@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from ormdb.database.database import Database
 from ormdb.errors import BudgetError, QueryError
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
 from ormdb.query.budget import Spending
-from tests.unit.query.airline import by
+from ormdb.storage.lmdb import LmdbEngine
+from ormdb.storage.memory import MemoryEngine
+from ormdb.testing.counting import CountingEngine
+from tests.unit.query.airline import by, open_airline
 from tests.unit.query.conftest import FLIGHTS
 
 CREW = Include(relation="crew")
@@ -112,6 +116,48 @@ def test_a_budget_that_is_no_amount_is_refused(airline: Database, name: str, num
     changed: dict[str, Any] = {name: number}
     with pytest.raises(QueryError, match=f"budget's {name}"):
         fetch(airline, replace(FanoutBudget(), **changed))
+
+
+def test_a_level_is_read_no_further_than_it_takes_to_see_the_breach() -> None:
+    engine = CountingEngine(MemoryEngine())
+    with open_airline(engine, 3_000) as large:
+        with large.snapshot() as snapshot:
+            before = snapshot.version
+        large.bulk_load("Airport", [{"code": "NEW", "lat": 0.0}])
+        for as_of in (None, before):
+            for budget, named in (
+                (FanoutBudget(rows=20), "rows"),
+                (FanoutBudget(edges=17), "edges"),
+                (FanoutBudget(fanout=17), "fanout"),
+            ):
+                engine.reset()
+                with pytest.raises(BudgetError) as caught:
+                    large.run_fetch(
+                        GraphQuery(
+                            entity="Airport", includes=(DEPARTURES,), as_of=as_of, budget=budget
+                        )
+                    )
+                assert (caught.value.budget, caught.value.path) == (named, ("departures",))
+                assert caught.value.reached == caught.value.allowed + 1
+                # Of 3,000 flights and their index entries; the past reads those of few parents.
+                assert as_of is not None or engine.counts.keys < 200
+
+
+@pytest.mark.parametrize("rows", [4, 10, 62, 63])
+def test_an_answer_within_its_rows_is_whole_on_every_engine(rows: int, tmp_path: Path) -> None:
+    for engine in (MemoryEngine(), LmdbEngine.open(tmp_path / "a.ormdb", durability="none")):
+        with open_airline(engine, FLIGHTS) as airline:
+            whole = GraphQuery(
+                entity="Airport",
+                includes=(Include(relation="departures"),),
+                budget=FanoutBudget(rows=rows),
+            )
+            if rows < 3 + FLIGHTS:
+                with pytest.raises(BudgetError) as caught:
+                    airline.run_fetch(whole)
+                assert caught.value.reached == rows + 1
+            else:
+                assert airline.run_fetch(whole).statistics.rows == rows
 
 
 def test_a_budget_without_end_is_as_good_as_none(airline: Database) -> None:
