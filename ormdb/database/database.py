@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.loading import BulkLoad, Progress
@@ -54,6 +55,7 @@ from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
 from ormdb.storage.findings import CheckReport
 from ormdb.storage.head import Head, read_head
 from ormdb.storage.layout import Layout
+from ormdb.storage.row_cache import RowCache, RowCacheStatistics
 from ormdb.storage.views import CurrentView
 from ormdb.txn.commit import CommitRequest, Committer
 
@@ -68,6 +70,7 @@ class DatabaseStatistics:
     rows: dict[str, int]
     engine: EngineStatistics
     plans: PlanCacheStatistics
+    rows_kept: RowCacheStatistics | None  # None when nothing may be kept
 
 
 class Database(ReadQueries, TypedSession):
@@ -80,6 +83,7 @@ class Database(ReadQueries, TypedSession):
         clock: Clock,
         context: Context,
         retention: datetime.timedelta,
+        cache_bytes: int = limits.ROW_CACHE_BYTES,
         classes: Iterable[type[Entity]] = (),
     ) -> None:
         self.engine = engine
@@ -88,6 +92,7 @@ class Database(ReadQueries, TypedSession):
         self._context = context
         self._plans = PlanCache(clock)
         self._getters = Getters(clock)
+        self._rows = RowCache(cache_bytes) if cache_bytes else None
         self._layouts: dict[int, Layout] = {}
         self._lock = threading.Lock()
         self._snapshots: set[Snapshot] = set()
@@ -139,6 +144,7 @@ class Database(ReadQueries, TypedSession):
                 self._layout_at(txn, head.schema_version),
                 plans=self._plans,
                 getters=self._getters,
+                cache=self._rows,
                 clock=self._clock,
                 context=context or self._context,
                 as_of=as_of,
@@ -169,7 +175,9 @@ class Database(ReadQueries, TypedSession):
         try:
             head = self._head(txn)
             layout = self._layout_at(txn, head.schema_version)
-            view = CurrentView(txn, head.version)
+            if self._rows is not None:
+                self._rows.catch_up(txn, head.version)
+            view = CurrentView(txn, head.version, self._rows)
             return self._getters.getter(layout, entity).get(view, identity)
         finally:
             txn.close()
@@ -319,6 +327,7 @@ class Database(ReadQueries, TypedSession):
             rows=rows,
             engine=self.engine.statistics(),
             plans=self._plans.statistics(),
+            rows_kept=None if self._rows is None else self._rows.statistics(),
         )
 
     def close(self) -> None:

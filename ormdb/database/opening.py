@@ -46,7 +46,7 @@ Durability: TypeAlias = Choice["full", "relaxed", "none"]
 _DEFAULT_RETENTION: Final = datetime.timedelta(seconds=limits.RETENTION_AGE_S)
 
 
-def open_database(  # long because: every option is described
+def open_database(  # noqa: PLR0913  # long because: every option is described
     path: str | os.PathLike[str],
     schema: Schema | None = None,
     *,
@@ -56,6 +56,7 @@ def open_database(  # long because: every option is described
     retention: datetime.timedelta = _DEFAULT_RETENTION,
     snapshot_age_s: float = limits.SNAPSHOT_AGE_S_MAX,
     map_bytes: int = limits.MAP_BYTES_INITIAL,
+    cache_bytes: int = limits.ROW_CACHE_BYTES,
     context: Context | None = None,
     clock: Clock | None = None,
 ) -> Database:
@@ -71,6 +72,7 @@ def open_database(  # long because: every option is described
       retention: how long history and change log are kept for `as_of`.
       snapshot_age_s: a snapshot held longer is let go.
       map_bytes: the initial address space of the file; it grows by itself.
+      cache_bytes: about how much memory may hold rows that were read before; 0 for none.
       context: who asks when a call does not say; the system by default.
       clock: where time and randomness come from.
 
@@ -104,6 +106,7 @@ def open_database(  # long because: every option is described
             clock=given_clock,
             context=context or Context.system(),
             retention=retention,
+            cache_bytes=cache_bytes,
             classes=() if schema is None or isinstance(schema, SchemaBundle | str) else schema,
         )
     except BaseException:

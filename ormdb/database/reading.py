@@ -37,6 +37,7 @@ from ormdb.storage.changelog import version_at
 from ormdb.storage.engine import ReadTransaction
 from ormdb.storage.head import Head
 from ormdb.storage.layout import Layout
+from ormdb.storage.row_cache import RowCache
 from ormdb.storage.views import CurrentView, PastView, View
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -86,6 +87,7 @@ class Snapshot(ReadQueries):
         *,
         plans: PlanCache,
         getters: Getters,
+        cache: RowCache | None,
         clock: Clock,
         context: Context,
         as_of: AsOf | None = None,
@@ -96,12 +98,15 @@ class Snapshot(ReadQueries):
         self._layout = layout
         self._plans = plans
         self._getters = getters
+        self._cache = cache
         self._clock = clock
         self._context = context
         self._on_close = on_close
         self._open = True
         self._lock = threading.Lock()
         self.version = resolve_version(txn, head, as_of)
+        if cache is not None and self.version == head.version:
+            cache.catch_up(txn, head.version)
 
     @property
     def schema(self) -> SchemaBundle:
@@ -191,7 +196,7 @@ class Snapshot(ReadQueries):
 
     def _view(self, version: int) -> View:
         if version == self._head.version:
-            return CurrentView(self._txn, version)
+            return CurrentView(self._txn, version, self._cache)
         return PastView(self._txn, version)
 
 

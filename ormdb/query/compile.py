@@ -54,7 +54,7 @@ from ormdb.query.shape import LiteralTaker, Shape
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.expressions import Place, Translator, paths_of
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
-from ormdb.storage.records import is_stored, slot_type
+from ormdb.storage.records import fresh_json, holds_json, is_stored, slot_type
 
 
 def compile_query(layout: Layout, query: GraphQuery, shape: Shape, *, clock: Clock) -> QueryPlan:
@@ -313,7 +313,12 @@ class _Compiler:
         translator = Translator(scope.place, self.clock)
 
         def code_of(name: str) -> str:
-            return translator.shown(scope.place((name,)))[0]
+            place = scope.place((name,))
+            code = translator.shown(place)[0]
+            if not holds_json(place.field.type):
+                return code
+            translator.bindings["fresh"] = fresh_json  # the row may be kept; the answer is theirs
+            return f"fresh({code})"
 
         pairs: list[str] = []
         for name in names.shown:

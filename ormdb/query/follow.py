@@ -15,6 +15,7 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -23,6 +24,7 @@ from typing import Any
 
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
+from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
 from ormdb.storage.views import View
@@ -89,19 +91,46 @@ def follow_to_many(
     parents: Level,
     decoder: RowDecoder,
     *,
-    limit_each: int | None = None,
-    limit_all: int | None = None,
+    limit_each: int = sys.maxsize,
+    limit_all: int = sys.maxsize,
 ) -> tuple[Level, list[int]]:
     """The children of every parent, parent by parent in row order, and how many each has."""
     keys = parent_keys(relation, parents)
+
+    def read(positions: Sequence[int]) -> Groups:
+        whole = len(positions) == len(keys)
+        asked = parents if whole else picked(parents, positions)
+        wanted = keys if whole else [keys[at] for at in positions]
+        return _read_children(
+            view, relation, asked, wanted, decoder, limit_each=limit_each, limit_all=limit_all
+        )
+
+    rows, row_keys, counts = decoded_groups(
+        view,
+        relation.source,
+        (relation, decoder),
+        keys,
+        read,
+        limit_each=limit_each,
+        limit_all=limit_all,
+    )
+    return Level(rows, row_keys), counts
+
+
+def _read_children(
+    view: View,
+    relation: RelationLayout,
+    parents: Level,
+    keys: Sequence[bytes | None],
+    decoder: RowDecoder,
+    *,
+    limit_each: int,
+    limit_all: int,
+) -> Groups:
     asked = [key for key in keys if key is not None]
     assert relation.index is not None
     found, values = view.related(
-        relation.index,
-        relation.source,
-        asked,
-        limit_each=limit_each,
-        limit_all=limit_all,
+        relation.index, relation.source, asked, limit_each=limit_each, limit_all=limit_all
     )
     row_keys = split_keys(b"".join(found))
     rows = decoder.decode_batch(row_keys, values)
@@ -110,7 +139,7 @@ def follow_to_many(
         given = iter(counts)
         counts = [0 if key is None else next(given) for key in keys]
     recheck_children(relation, parents, rows, counts)
-    return Level(rows, row_keys), counts
+    return rows, row_keys, counts
 
 
 def recheck_children(
@@ -142,19 +171,18 @@ def _by_number(
     """Targets whose row number is known."""
     wanted = sorted({number for number in numbers if number is not None})
     keys = _pack(wanted)
-    found = view.rows(relation.target, keys)
-    if None in found:
+    rows = decoded_rows(view, relation.target, keys, decoder)
+    if None in rows:
         if relation.mode != "value":
-            missing = wanted[found.index(None)]
+            missing = wanted[rows.index(None)]
             raise CorruptionError(
                 f"a {relation.source.name} refers by {relation.name} to row {missing} of "
                 f"{relation.target.name}, which is not there; run `ormdb check --deep`",
                 entity=relation.source.name,
             )
-        there = [i for i, row in enumerate(found) if row is not None]
+        there = [i for i, row in enumerate(rows) if row is not None]
         wanted, keys = [wanted[i] for i in there], [keys[i] for i in there]
-        found = [found[i] for i in there]
-    rows = decoder.decode_batch(keys, found)  # type: ignore[arg-type]  # None was ruled out
+        rows = [rows[i] for i in there]
     position = dict(zip(wanted, range(len(wanted)), strict=True))
     return Level(rows, keys), [position.get(number, -1) for number in numbers]
 
@@ -169,6 +197,35 @@ def _by_value(
     columns = [_column(rows, by_target[slot]) for slot in lookup.slots]
     given = list(zip(*columns, strict=True))
     wanted = list({values for values in given if None not in values})
+
+    def read(positions: Sequence[int]) -> Groups:
+        return _read_by_value(view, relation, [wanted[at] for at in positions], decoder)
+
+    targets, keys, counts = decoded_groups(
+        view,
+        relation.target,
+        (lookup, decoder),
+        wanted,
+        read,
+        limit_each=sys.maxsize,
+        limit_all=sys.maxsize,
+    )
+    position: dict[tuple[Value, ...], int] = {}
+    for values, count in zip(wanted, counts, strict=True):
+        if count:
+            position[values] = len(position)
+    return Level(targets, keys), [position.get(values, -1) for values in given]
+
+
+def _read_by_value(
+    view: View,
+    relation: RelationLayout,
+    wanted: Sequence[tuple[Value, ...]],
+    decoder: RowDecoder,
+) -> Groups:
+    """The row of each identity, if there is one."""
+    lookup = relation.target_lookup
+    assert lookup is not None
     found = view.lookup(lookup, relation.target, lookup.encode_many(wanted))
     hits = [(values, joined) for values, joined in zip(wanted, found, strict=True) if joined]
     keys = [joined[:ROW_KEY_BYTES] for _, joined in hits]
@@ -179,14 +236,12 @@ def _by_value(
             "run `ormdb check --deep`",
             entity=relation.target.name,
         )
-    decoded = decoder.decode_batch(keys, targets)  # type: ignore[arg-type]
-    position: dict[tuple[Value, ...], int] = {}
+    decoded = decoder.decode_batch(keys, targets)  # type: ignore[arg-type]  # None was ruled out
     actual = zip(*(_column(decoded, slot) for slot in lookup.slots), strict=True)
-    for number, ((values, _), theirs) in enumerate(zip(hits, actual, strict=True)):
+    for (values, _), theirs in zip(hits, actual, strict=True):
         if values != theirs:
             raise _misplaced(relation)
-        position[values] = number
-    return Level(decoded, keys), [position.get(values, -1) for values in given]
+    return decoded, keys, [1 if joined else 0 for joined in found]
 
 
 def _column(rows: Sequence[Any], slot: int) -> list[Any]:

@@ -21,6 +21,7 @@ from ormdb.ir.coerce import coerce_value
 from ormdb.ir.value import RowDict, Value
 from ormdb.query.compile import compile_row_dicts
 from ormdb.query.convert import has_key
+from ormdb.query.decoded import decoded_row
 from ormdb.query.resolve import find_entity
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import EntityLayout, Layout
@@ -48,10 +49,8 @@ class Getter:
         key = self._row_key(view, identity)
         if key is None:
             return None
-        row = view.rows(self.entity, (key,))[0]
-        if row is None:
-            return None
-        return self._dicts([self._decoder.decode_one(key, row)])[0]
+        row = decoded_row(view, self.entity, key, self._decoder)
+        return None if row is None else self._dicts([row])[0]
 
     def _row_key(self, view: View, identity: tuple[Value, ...]) -> bytes | None:
         entity, fields = self.entity, self._fields

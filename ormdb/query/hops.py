@@ -9,6 +9,7 @@
 A call is a round trip to an engine that lies across a network.  What a plan says here is what
 `FetchStatistics.engine_calls` counts at the newest commit, with these exceptions:
 
+  * a level whose rows are all kept in the row cache asks nothing, or half of its calls: fewer
   * a filter over a level without rows asks nothing: fewer calls
   * a page that a path in the filter keeps from filling takes another round of the filter's hops,
     each with four times the rows: more calls, as few as the logarithm of the rows looked at

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from ormdb import limits
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
+from ormdb.query.decoded import decoded_rows
 from ormdb.query.follow import Level
 from ormdb.query.order import Place
 from ormdb.query.plan import Access, Bound, NodePlan, Operand
@@ -77,13 +78,13 @@ def _identity(
     else:
         encoded = [entity.identity.encode_values(identity) for identity in wanted]
         keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
-    found = view.rows(entity, keys)
-    there = [(key, row) for key, row in zip(keys, found, strict=True) if row is not None]
-    if entity.identity is not None and len(there) != len(keys):
-        raise _dangling(entity, entity.identity)
-    kept = [key for key, _ in there]
-    rows = root.decoder.decode_batch(kept, [row for _, row in there])
-    yield Level(rows, kept), ()
+    rows = decoded_rows(view, entity, keys, root.decoder)
+    if None in rows:
+        if entity.identity is not None:
+            raise _dangling(entity, entity.identity)
+        there = [(key, row) for key, row in zip(keys, rows, strict=True) if row is not None]
+        keys, rows = [key for key, _ in there], [row for _, row in there]
+    yield Level(rows, keys), ()
 
 
 def _relation(

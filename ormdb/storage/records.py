@@ -140,6 +140,28 @@ def shown_value(kind: Type, value: Value) -> Value:
     return value
 
 
+def holds_json(kind: Type) -> bool:
+    """Whether values of this type have lists and dicts in them, which whoever gets them may
+    change."""
+    match kind:
+        case JsonType():
+            return True
+        case ListType(item=item):
+            return holds_json(item)
+        case _:
+            return False
+
+
+def fresh_json(value: Any) -> Any:
+    """The same value in lists and dicts of its own."""
+    kind: type = type(value)
+    if kind is dict:
+        return {key: fresh_json(one) for key, one in value.items()}
+    if kind is list:
+        return [fresh_json(one) for one in value]
+    return tuple([fresh_json(one) for one in value]) if kind is tuple else value
+
+
 def is_shown_as_stored(kind: Type) -> bool:
     """Whether a slot of this type holds its canonical value as it is."""
     if isinstance(kind, ListType):

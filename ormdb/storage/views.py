@@ -28,6 +28,7 @@ from ormdb.storage.batches import cut_ids
 from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.history import open_ended
 from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, IndexLayout
+from ormdb.storage.row_cache import RowCache
 
 T = TypeVar("T")
 Rows: TypeAlias = tuple[list[bytes], list[bytes]]  # row keys, and the row of each
@@ -63,6 +64,7 @@ class View(Protocol):
 
     version: int
     counters: ViewCounters
+    cache: RowCache | None  # decoded rows that are true at this version
 
     def row_count(self, entity: EntityLayout) -> int | None:
         """How many rows there are; None when only a scan could tell."""
@@ -121,10 +123,11 @@ class View(Protocol):
 class CurrentView:
     """The newest commit of a snapshot."""
 
-    def __init__(self, txn: ReadTransaction, version: int) -> None:
+    def __init__(self, txn: ReadTransaction, version: int, cache: RowCache | None = None) -> None:
         self.txn = txn
         self.version = version
         self.counters = ViewCounters()
+        self.cache = cache
 
     def row_count(self, entity: EntityLayout) -> int | None:
         self._count(0, 0)
@@ -226,6 +229,7 @@ class PastView:
         self.txn = txn
         self.version = version
         self.counters = ViewCounters()
+        self.cache: RowCache | None = None  # it keeps what is true now
         self._after_version = (version + 1).to_bytes(8, "big")
 
     def row_count(self, entity: EntityLayout) -> int | None:

@@ -25,6 +25,7 @@ from ormdb.errors import ConflictError
 from ormdb.storage.changelog import read_entries
 from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.layout import EntityLayout, IndexLayout, Layout
+from ormdb.storage.row_cache import RowCache
 from ormdb.storage.views import Entries, Rows, Span, View, ViewCounters
 
 
@@ -59,6 +60,7 @@ class RecordingView:
         self._reads = reads
         self.version = inner.version
         self.counters: ViewCounters = inner.counters
+        self.cache: RowCache | None = None  # what is not read would not be noted
 
     def row_count(self, entity: EntityLayout) -> int | None:
         self._note_range(entity, entity.rows.name, b"", None)

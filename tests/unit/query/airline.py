@@ -192,6 +192,7 @@ def open_airline(engine: Engine, flights: int = 0) -> Database:
         clock=clock,
         context=Context.system(),
         retention=datetime.timedelta(days=1),
+        cache_bytes=0,  # so that every fetch makes the calls of its plan
     )
     if flights:
         database.bulk_load(

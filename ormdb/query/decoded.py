@@ -1,0 +1,133 @@
+"""Decoded rows of a view: those that are kept, and the others read, checked, decoded and kept.
+
+    rows by key        41 42 43     kept 41 43, read 42            in the order asked for
+    rows by group      JFK LGA      kept JFK -> [f1 f2], read LGA  parent by parent
+
+With nothing kept, or for a view that must read (the past, a transaction), everything is read.  A
+group is kept whole only: what a limit has cut off is not a group.
+
+Invariants (held by tests/property/test_row_cache.py):
+  1. The answer does not depend on what is kept.
+  2. A row is checked against its key, and against whatever led to it, before it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+from ormdb.storage.layout import EntityLayout
+from ormdb.storage.records import RowDecoder
+from ormdb.storage.views import View
+
+Group: TypeAlias = tuple[list[Any], list[bytes]]  # decoded rows and their keys
+Groups: TypeAlias = tuple[list[Any], list[bytes], list[int]]  # all of them, and how many each has
+
+NO_GROUP: Final[Group] = ([], [])
+_rows_of = itemgetter(0)
+_keys_of = itemgetter(1)
+
+
+def decoded_rows(
+    view: View, entity: EntityLayout, keys: Sequence[bytes], decoder: RowDecoder
+) -> list[Any]:
+    """The row of each key, None where there is none."""
+    cache, number, version = view.cache, entity.entity.id, view.version
+    shelf = None if cache is None else cache.rows(number, decoder, version)
+    if cache is None or shelf is None:
+        return _read_rows(view, entity, keys, decoder)
+    found = cache.look(number, shelf, keys, version)
+    if found is None:
+        return _read_rows(view, entity, keys, decoder)
+    if None not in found:
+        return found
+    missing = [key for key, row in zip(keys, found, strict=True) if row is None]
+    before = view.counters.bytes
+    rows = dict(zip(missing, _read_rows(view, entity, missing, decoder), strict=True))
+    things = {key: row for key, row in rows.items() if row is not None}
+    cache.leave(number, shelf, things, view.counters.bytes - before, version)
+    if len(missing) == len(keys):
+        return list(rows.values()) if len(rows) == len(keys) else [rows[key] for key in keys]
+    return [rows[key] if row is None else row for key, row in zip(keys, found, strict=True)]
+
+
+def decoded_row(view: View, entity: EntityLayout, key: bytes, decoder: RowDecoder) -> Any | None:
+    """`decoded_rows` of one key."""
+    cache, number, version = view.cache, entity.entity.id, view.version
+    shelf = None if cache is None else cache.rows(number, decoder, version)
+    if cache is not None and shelf is not None:
+        kept = shelf.young.get(key)
+        if kept is not None and cache.is_true(number, version):
+            return kept
+    data = view.rows(entity, (key,))[0]
+    if data is None:
+        return None
+    row = decoder.decode_one(key, data)
+    if cache is not None and shelf is not None:
+        cache.leave(number, shelf, {key: row}, len(data), version)
+    return row
+
+
+def decoded_groups(
+    view: View,
+    entity: EntityLayout,
+    kind: Hashable,
+    keys: Sequence[Any],
+    read: Callable[[Sequence[int]], Groups],
+    *,
+    limit_each: int,
+    limit_all: int,
+) -> Groups:
+    """The rows that belong to each key, key by key; None is a key that nothing belongs to.
+
+    Args:
+      entity: whose rows they are; a group is made of its rows and nothing else.
+      kind: what the groups are, together with how they are decoded and ordered.
+      read: reads those at some positions of `keys`, in that order, up to both limits.
+      limit_each, limit_all: how many are wanted of each key, and of all of them.
+    """
+    cache, number, version = view.cache, entity.entity.id, view.version
+    shelf = None if cache is None else cache.groups(number, kind, version)
+    found = None
+    if cache is not None and shelf is not None:
+        found = cache.look(number, shelf, keys, version)
+    if cache is None or shelf is None or found is None:
+        return read(range(len(keys)))
+    groups: list[Group] = found
+    if None in found:
+        missing = [at for at, group in enumerate(found) if group is None]
+        before = view.counters.bytes
+        rows, row_keys, counts = read(missing)
+        if len(rows) < limit_all:
+            at, whole = 0, dict[Any, Group]()
+            for position, count in zip(missing, counts, strict=True):
+                groups[position] = group = (rows[at : at + count], row_keys[at : at + count])
+                at += count
+                if count < limit_each:  # with a limit reached, there may be more
+                    whole[keys[position]] = group
+            cache.leave(number, shelf, whole, view.counters.bytes - before, version)
+        if len(missing) == len(keys):
+            return rows, row_keys, counts
+        if len(rows) >= limit_all:
+            return read(range(len(keys)))
+    counts = [len(rows) for rows, _ in groups]
+    if max(counts, default=0) > limit_each:
+        groups = [(rows[:limit_each], row_keys[:limit_each]) for rows, row_keys in groups]
+        counts = [len(rows) for rows, _ in groups]
+    if sum(counts) > limit_all:
+        return read(range(len(keys)))
+    every = chain.from_iterable
+    return list(every(map(_rows_of, groups))), list(every(map(_keys_of, groups))), counts
+
+
+def _read_rows(
+    view: View, entity: EntityLayout, keys: Sequence[bytes], decoder: RowDecoder
+) -> list[Any]:
+    found = view.rows(entity, keys)
+    if None not in found:
+        return decoder.decode_batch(keys, found)  # type: ignore[arg-type]  # None was ruled out
+    there = [(key, row) for key, row in zip(keys, found, strict=True) if row is not None]
+    decoded = iter(decoder.decode_batch([key for key, _ in there], [row for _, row in there]))
+    return [None if row is None else next(decoded) for row in found]
