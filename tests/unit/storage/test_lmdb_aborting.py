@@ -29,7 +29,7 @@ def test_writers_abort_while_two_threads_read_without_a_pause(tmp_path: Path) ->
     def read() -> int:
         begun.wait()
         snapshot, rounds = engine.begin_read(), 0
-        while not stop.is_set():
+        while not rounds or not stop.is_set():
             assert sum(map(len, snapshot.scan(ROWS))) == 50
             rounds += 1
         snapshot.close()
