@@ -154,7 +154,7 @@ def holds_json(kind: Type) -> bool:
 
 def fresh_json(value: Any) -> Any:
     """The same value in lists and dicts of its own."""
-    kind: type[Any] = type(value)
+    kind: object = type(value)
     if kind is dict:
         return {key: fresh_json(one) for key, one in value.items()}
     if kind is list:
