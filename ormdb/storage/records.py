@@ -36,7 +36,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 from zlib import crc32
 
 import msgspec
@@ -154,12 +154,13 @@ def holds_json(kind: Type) -> bool:
 
 def fresh_json(value: Any) -> Any:
     """The same value in lists and dicts of its own."""
-    kind: object = type(value)
-    if kind is dict:
-        return {key: fresh_json(one) for key, one in value.items()}
-    if kind is list:
-        return [fresh_json(one) for one in value]
-    return tuple([fresh_json(one) for one in value]) if kind is tuple else value
+    if isinstance(value, dict):
+        pairs = cast("dict[str, Any]", value)
+        return {key: fresh_json(one) for key, one in pairs.items()}
+    if isinstance(value, list | tuple):
+        items = [fresh_json(one) for one in cast("Sequence[Any]", value)]
+        return items if isinstance(value, list) else tuple(items)
+    return value
 
 
 def is_shown_as_stored(kind: Type) -> bool:
