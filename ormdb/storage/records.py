@@ -67,6 +67,7 @@ from ormdb.ir.value import (
 RESIDUE: Final = 0x2144DF1C  # CRC-32 of any bytes followed by their own CRC-32, little endian
 PLACEHOLDER: Final = 0xFFFFFFFF  # encodes as ce ff ff ff ff; the seal replaces the last four
 ROW_NUMBER_BIAS: Final = 1 << 63  # a row key is its number plus this, so that keys sort as numbers
+_KEY_BYTES: Final = 8
 _SMALL_LOW: Final = ROW_NUMBER_BIAS
 _SMALL_HIGH: Final = ROW_NUMBER_BIAS + (1 << 32)
 
@@ -350,7 +351,16 @@ def verify(entity: str, keys: Sequence[bytes], rows: Sequence[bytes]) -> None:
     """
     if not rows:
         return
-    numbers = struct.unpack(f">{len(keys)}Q", b"".join(keys))
+    try:
+        numbers = struct.unpack(f">{len(keys)}Q", b"".join(keys))
+    except struct.error as error:
+        odd = tuple(key for key in keys if len(key) != _KEY_BYTES)
+        raise CorruptionError(
+            f"{len(odd)} row(s) of {entity} lie under keys that are no row keys, the first under "
+            f"{odd[0].hex()}; restore a backup, or run `ormdb check --deep` to see what is damaged",
+            entity=entity,
+            row_keys=odd,
+        ) from error
     # crc32 takes the low 32 bits of its seed, which for small numbers are the seed itself.
     if not (min(numbers) >= _SMALL_LOW and max(numbers) < _SMALL_HIGH):
         numbers = tuple(seeds(keys))

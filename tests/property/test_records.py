@@ -201,6 +201,14 @@ def test_a_batch_is_checked_row_by_row(numbers: list[int]) -> None:
     assert keys[chosen] in caught.value.details["row_keys"]
 
 
+@pytest.mark.parametrize("odd", [b"", b"short", b"longer than eight"])
+def test_a_key_of_another_width_is_damage(odd: bytes) -> None:
+    codec = codec_of(IntType())
+    with pytest.raises(CorruptionError, match="no row keys") as caught:
+        codec.whole.decode_batch([key_of(1), odd], [sealed(codec, 1, 5), sealed(codec, 2, 5)])
+    assert caught.value.details["row_keys"] == (odd,)
+
+
 # --- rows of older layouts ----------------------------------------------------------------------
 
 
