@@ -8,9 +8,13 @@ Every function gets a cursor made for this call: a cursor that outlives its call
 later writes.  Which of LMDB's ways is taken depends on numbers that were measured: one buffer for
 all keys costs 12 ns a duplicate and 1 µs a key, a walk costs 110 ns and 0.4 µs.
 
-Invariants (held by tests/conformance/test_engine.py):
+LMDB trusts its pages: one that was put over another one gives its items a second time, and in the
+wrong place.  So whatever was read is compared with the order that it must have.
+
+Invariants (held by tests/conformance/test_engine.py and tests/unit/storage/test_lmdb_order.py):
   1. Answers come in the order of the keys asked for, which may repeat.
   2. No function leaves a cursor, a buffer of the map or an iterator behind.
+  3. Items that are out of order, given twice or outside of the range raise CorruptionError.
 """
 
 from __future__ import annotations
@@ -19,8 +23,8 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from operator import itemgetter
+from itertools import accumulate, compress, islice
+from operator import ge, gt, itemgetter, lt
 from typing import Final, NamedTuple, TypeAlias
 
 import lmdb
@@ -103,6 +107,49 @@ def split_ids(joined: bytes) -> list[bytes]:
         ids += part
     ids += _SPLITTERS[count - whole].unpack(joined[whole * _ID_BYTES :])
     return ids
+
+
+def require_rising(found: Sequence[bytes], width: int) -> list[bytes]:
+    """All duplicates of all keys, which have to rise under each key.
+
+    Raises:
+      CorruptionError: they do not, so that one may be there twice.
+    """
+    joined = b"".join(found)
+    if width == _ID_BYTES:
+        each = split_ids(joined)
+    else:
+        each = [joined[at : at + width] for at in range(0, len(joined), width)]
+    falls = list(compress(range(width, len(joined), width), map(ge, each, islice(each, 1, None))))
+    if falls and not set(accumulate(map(len, found))).issuperset(falls):
+        raise _disorder("duplicates")
+    return each
+
+
+def require_order(
+    items: Sequence[Item],
+    bounds: tuple[bytes, bytes | None],
+    *,
+    width: int,
+    reverse: bool,
+    after: Item | None = None,
+) -> None:
+    """See that items lie in their range, in order, each once, and beyond `after`.
+
+    Raises:
+      CorruptionError: they do not.
+    """
+    if not items:
+        return
+    low, high = bounds
+    places: Sequence[Item | bytes] = items if width else list(map(_key_of, items))
+    rises = gt if reverse else lt
+    least, greatest = (items[-1][0], items[0][0]) if reverse else (items[0][0], items[-1][0])
+    is_inside = low <= least and (high is None or greatest < high)
+    if not is_inside or not all(map(rises, places, islice(places, 1, None))):
+        raise _disorder("items")
+    if after is not None and not rises(after if width else after[0], places[0]):
+        raise _disorder("items")
 
 
 def range_items(
@@ -200,6 +247,12 @@ def seek_before(cursor: Cursor, after: Item, *, width: int) -> bool:
     if width and cursor.key() == key:
         return cursor.last_dup()  # all duplicates of the key come before
     return cursor.prev()
+
+
+def _disorder(what: str) -> CorruptionError:
+    return CorruptionError(
+        f"{what} lie out of order in a damaged page; run `ormdb check --deep`, restore a backup"
+    )
 
 
 def _bound(value: bytes, width: int) -> bytes:

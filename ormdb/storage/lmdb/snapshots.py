@@ -68,7 +68,10 @@ class Reads(ABC):
         check_multimap(space)
         check_limit(limit_each)
         with self._turn:
-            return self._duplicates(space, keys, limit_each, None)
+            found = self._duplicates(space, keys, limit_each, None)
+        if max(map(len, found), default=0) > space.duplicate_bytes:
+            reads.require_rising(found, space.duplicate_bytes)
+        return found
 
     def count_many(self, space: Space, keys: Sequence[bytes]) -> list[int]:
         check_multimap(space)
@@ -111,12 +114,15 @@ class Reads(ABC):
             if cursor is None:
                 return [[] for _ in ranges]
             try:
-                return [
+                found = [
                     reads.range_items(cursor, low, high, reverse=reverse, count=limit_each)
                     for low, high in ranges
                 ]
             except FAULTS as error:
                 raise self._failed(error, f"scanning {space.name}") from error
+        for items, bounds in zip(found, ranges, strict=True):
+            reads.require_order(items, bounds, width=space.duplicate_bytes, reverse=reverse)
+        return found
 
     def read_related(
         self,
@@ -133,7 +139,7 @@ class Reads(ABC):
         check_limit(limit_all)
         with self._turn:
             found = self._duplicates(index, keys, limit_each, limit_all)
-            return found, self._values(rows, reads.split_ids(b"".join(found)))
+            return found, self._values(rows, reads.require_rising(found, index.duplicate_bytes))
 
     def scan_rows(
         self,
@@ -245,6 +251,7 @@ class Reads(ABC):
                 except FAULTS as error:
                     raise self._failed(error, f"scanning {space.name}") from error
             if items:
+                reads.require_order(items, bounds, width=width, reverse=reverse, after=after)
                 after = items[-1]
                 yield items
             if len(items) < size:
