@@ -7,6 +7,7 @@ is made once per layout.
 
 Invariants (held by tests/unit/query/test_get.py):
   1. The dict is the one that a fetch filtered by the identity gives.
+  2. A row of another identity than was asked for raises CorruptionError.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from ormdb.query.compile import compile_row_dicts
 from ormdb.query.convert import has_key
 from ormdb.query.decoded import decoded_row
 from ormdb.query.resolve import find_entity
+from ormdb.query.roots import dangling, recheck_entries
 from ormdb.storage.keys import row_key
-from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, Layout
 from ormdb.storage.records import RowDecoder, stored_value
 from ormdb.storage.views import View
 
@@ -46,13 +48,24 @@ class Getter:
         Raises:
           QueryError: the identity has other parts than the entity's.
         """
-        key = self._row_key(view, identity)
-        if key is None:
+        encoded = self._encoded(identity)
+        if encoded is None:
             return None
-        row = decoded_row(view, self.entity, key, self._decoder)
-        return None if row is None else self._dicts([row])[0]
+        entity, index = self.entity, self.entity.identity
+        if index is None:
+            row = decoded_row(view, entity, encoded, self._decoder)
+            return None if row is None else self._dicts([row])[0]
+        key = view.lookup(index, entity, (encoded,))[0][:ROW_KEY_BYTES]
+        if not key:
+            return None
+        row = decoded_row(view, entity, key, self._decoder)
+        if row is None:
+            raise dangling(entity, index)
+        recheck_entries(entity, index, [row], (encoded,))
+        return self._dicts([row])[0]
 
-    def _row_key(self, view: View, identity: tuple[Value, ...]) -> bytes | None:
+    def _encoded(self, identity: tuple[Value, ...]) -> bytes | None:
+        """The key of an identity in its index, or in the rows; None for what nothing can have."""
         entity, fields = self.entity, self._fields
         if len(identity) != len(fields):
             raise QueryError(
@@ -72,7 +85,7 @@ class Getter:
             values.append(stored_value(field.type, value))
         if entity.identity is None:
             return row_key(values[0])
-        return view.lookup(entity.identity, entity, (entity.identity.encode_values(values),))[0][:8]
+        return entity.identity.encode_values(values)
 
 
 class Getters:

@@ -78,10 +78,12 @@ def _identity(
     else:
         encoded = [entity.identity.encode_values(identity) for identity in wanted]
         keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
+        if len(set(keys)) < len(keys):  # of two identities; the filter rechecks all others
+            raise _misleading(entity, entity.identity)
     rows = decoded_rows(view, entity, keys, root.decoder)
     if None in rows:
         if entity.identity is not None:
-            raise _dangling(entity, entity.identity)
+            raise dangling(entity, entity.identity)
         there = [(key, row) for key, row in zip(keys, rows, strict=True) if row is not None]
         keys, rows = [key for key, _ in there], [row for _, row in there]
     yield Level(rows, keys), ()
@@ -199,12 +201,17 @@ def recheck_entries(
 ) -> None:
     """See that every row has the values of the entry that led to it."""
     if index.encode_rows(rows) != list(keys):
-        raise CorruptionError(
-            f"index {index.name} of {entity.name} leads to a row with other values; "
-            "run `ormdb check --deep`, then restore a backup",
-            entity=entity.name,
-            index=index.name,
-        )
+        raise _misleading(entity, index)
+
+
+def _misleading(entity: EntityLayout, index: IndexLayout) -> CorruptionError:
+    """The error of an entry that leads to a row of other values."""
+    return CorruptionError(
+        f"{index.kind} {index.name} of {entity.name} leads to a row with other values; "
+        "run `ormdb check --deep`, then restore a backup",
+        entity=entity.name,
+        index=index.name,
+    )
 
 
 def _scan_span(access: Access, values: Sequence[Value], walk: Walk) -> Span:
@@ -231,7 +238,8 @@ def _operand(operand: Operand, values: Sequence[Value]) -> Value:
     return operand.constant if operand.index is None else values[operand.index]
 
 
-def _dangling(entity: EntityLayout, index: IndexLayout) -> CorruptionError:
+def dangling(entity: EntityLayout, index: IndexLayout) -> CorruptionError:
+    """The error of an entry whose row is missing."""
     return CorruptionError(
         f"the {index.name} leads to a row that is not there; run `ormdb check --deep`",
         entity=entity.name,

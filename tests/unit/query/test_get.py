@@ -1,4 +1,4 @@
-"""Getting a row by identity gives what a fetch filtered by the identity gives."""
+"""Getting a row by identity gives what a fetch filtered by the identity gives, or its damage."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import pytest
 
 import ormdb
 from ormdb import Entity, Field, field
-from ormdb.errors import QueryError
+from ormdb.errors import CorruptionError, QueryError
 from ormdb.ir.expr import Compare, FieldRef, Literal
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import Value
+from ormdb.storage.keys import row_key
 
 
 class Item(Entity):
@@ -61,3 +62,15 @@ def test_an_identity_that_cannot_be_one_is_refused(
 ) -> None:
     with pytest.raises(QueryError):
         db.run_get("Item", identity)
+
+
+@pytest.mark.parametrize("place", [1, 99])
+def test_an_identity_entry_that_leads_astray_gives_no_row(db: ormdb.Database, place: int) -> None:
+    with db.snapshot() as snapshot:
+        identity = snapshot.layout.entities["Word"].identity
+    assert identity is not None
+    txn = db.engine.begin_write()
+    txn.put_many(identity.space, [(identity.encode_values(["astray"]), row_key(place))])
+    txn.commit()
+    with pytest.raises(CorruptionError, match=r"other values|not there"):
+        db.run_get("Word", ("astray",))

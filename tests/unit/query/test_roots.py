@@ -115,6 +115,20 @@ def test_an_identity_entry_without_a_row_raises(own_airline: Database) -> None:
         own_airline.run_fetch(GraphQuery(entity="Airport", filter=compare("==", "code", "ZZZ")))
 
 
+def test_two_identities_that_lead_to_one_row_raise(own_airline: Database) -> None:
+    with own_airline.snapshot() as snapshot:
+        identity = snapshot.layout.entities["Airport"].identity
+    assert identity is not None
+    jfk, other = identity.encode_values(["JFK"]), identity.encode_values(["ZZZ"])
+    txn = own_airline.engine.begin_read()
+    found = txn.many(identity.space, [jfk])[0]
+    txn.close()
+    put(own_airline, identity.space, (other, found))
+    condition = among("code", "JFK", "ZZZ")
+    with pytest.raises(CorruptionError, match="other values"):
+        own_airline.run_fetch(GraphQuery(entity="Airport", filter=condition))
+
+
 def test_a_relation_entry_of_another_parent_gives_no_wrong_row(own_airline: Database) -> None:
     relation = next(r for r in flight_layout(own_airline).outgoing if r.name == "plane")
     assert relation.index is not None
