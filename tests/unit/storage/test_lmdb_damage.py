@@ -217,3 +217,27 @@ for seed in range(60):
 say("alive")
 """
     assert run(script, path)[-1] == "alive"
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+@pytest.mark.parametrize("space", ["rows/1", "index/1"])
+def test_a_file_in_which_a_search_goes_astray_has_problems(
+    tmp_path: Path, space: str, step: int
+) -> None:
+    path = tmp_path / "data.ormdb"
+    engine = LmdbEngine.open(path, durability="none")
+    txn = engine.begin_write()
+    if space == "rows/1":
+        txn.put_many(Space(space), [(key(n), b"v" * 60) for n in range(2_000)], append=True)
+    else:  # one key, whose duplicates have a tree of their own
+        txn.put_many(Space(space, 8), [(key(7), key(n)) for n in range(2_000)])
+    txn.commit()
+    engine.close()
+    whole = path.read_bytes()
+    assert verify_file(str(path)) == []
+    inner = next(at for at in range(0, len(whole), 4096) if whole[at + 10 : at + 12] == b"\x01\x00")
+    node = inner + int.from_bytes(whole[inner + 18 : inner + 20], "little") + 8
+    separator = int.from_bytes(whole[node : node + 8], "big")
+    assert 0 < separator < 2_000
+    path.write_bytes(whole[:node] + key(separator + step) + whole[node + 8 :])
+    assert any("lead to it" in problem for problem in verify_file(str(path)))
