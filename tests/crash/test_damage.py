@@ -1,16 +1,33 @@
-"""A damaged file: right rows or a typed error, never a wrong row, and no dead process at open."""
+"""A damaged file: right rows or a typed error, never a wrong row, and no dead process at open.
+
+Each case damages a copy of one workshop, and a child opens it, checks it and asks it.  What the
+child finds it writes down at once, so that a later death does not hide it:
+
+    refused CODE        opening ended with a typed error
+    open 26             it was opened, and its newest commit is 26
+    checked 3           the deep check reports three problems
+    missing Part.all()  rows or edges that ought to be there are not
+    past Part.all()     rows or edges are there as an earlier commit left them
+    wrong Part.all()    rows, edges or an order that no commit ever had
+    untyped …           something ended with an error that is not of ormdb, or the check with any
+
+LMDB may end the process when it is asked what lies on damaged pages, but not before it was opened
+and not in the check, which looks at the pages first.
+
+A page that was replaced by an older one, whole, holds rows that are sound in themselves.  So a page
+of the past may give rows of the past, if the deep check then finds it; never anything else.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
-import pickle
 import random
-from collections.abc import Callable, Sequence
+import signal
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TextIO
 
 import pytest
 
@@ -18,169 +35,164 @@ import ormdb
 from ormdb import Database
 from ormdb.errors import OrmdbError
 from tests.box import Box
-from tests.crash.bank import SCHEMA, Account, Transfer, found, move
+from tests.crash.damage import DAMAGES, LEAVES_THE_PAST, Victim
+from tests.crash.questions import Truths, questions
+from tests.crash.workshop import COMMITS, LAST_VERSION, SCHEMA, build_workshop
 
-COMMITS: Final = 120
-PAGE_BYTES: Final = 4_096
-
-Rows: TypeAlias = Sequence[tuple[object, ...]]
-Truth: TypeAlias = dict[str, frozenset[tuple[object, ...]]]
-
-
-def accounts(db: Database) -> Rows:
-    return [(a.number, a.balance) for a in db.fetch(Account.all())]
+ASKED: Final = 30  # questions of each case
+CHILD_S_MAX: Final = 120
+COPIES: Final = 10  # of earlier commits, to take old pages from
 
 
-def transfers(db: Database) -> Rows:
-    return [(t.id, t.amount, t.memo) for t in db.fetch(Transfer.all())]
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The file before any damage, what it and its copies hold, and the truth about it."""
+
+    data: bytes
+    earlier: tuple[bytes, ...]
+    truths: Truths
 
 
-def by_index(db: Database) -> Rows:
-    rich = db.fetch(Account.where(Account.balance > 500).order_by(Account.balance.desc()))
-    some = db.fetch(Transfer.where(Transfer.amount >= 100).order_by(Transfer.amount).limit(40))
-    return [(a.number, a.balance) for a in rich] + [(t.id, t.amount) for t in some]
+@dataclass(slots=True)
+class Told:
+    """What a child wrote down."""
 
-
-def by_identity(db: Database) -> Rows:
-    return [(t.id, t.memo) for n in range(1, 30) if (t := db.get(Transfer, n))]
-
-
-def edges_to_many(db: Database) -> Rows:
-    senders = db.fetch(Account.all().include(Account.sent))
-    return [(a.number, t.id, t.amount) for a in senders for t in a.sent]
-
-
-def edges_to_one(db: Database) -> Rows:
-    found = db.fetch(Transfer.all().include(Transfer.source))
-    return [(t.id, t.source.number) for t in found if t.source is not None]
-
-
-def the_past(db: Database) -> Rows:
-    return [(a.number, a.balance) for a in db.fetch(Account.all().as_of(COMMITS // 2))]
-
-
-QUESTIONS: Final[tuple[Callable[[Database], Rows], ...]] = (
-    accounts,
-    transfers,
-    by_index,
-    by_identity,
-    edges_to_many,
-    edges_to_one,
-    the_past,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a child saw; without answers when it died after it had opened the file."""
-
-    answers: Truth = field(default_factory=dict[str, frozenset[tuple[object, ...]]])
+    version: int | None = None
     problems: int | None = None
-    refused: str | None = None
+    lines: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def of(self, word: str) -> list[str]:
+        return self.lines.get(word, [])
 
 
-def make_bank(path: Path) -> Truth:
-    """A bank with some history, and the truth about it."""
-    found(str(path))
-    random_ = random.Random(7)
-    with ormdb.open(path, schema=SCHEMA) as db:
-        for number in range(1, COMMITS + 1):
-            move(db, number, random_)
-        return {ask.__name__: frozenset(ask(db)) for ask in QUESTIONS}
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    path = tmp_path_factory.mktemp("workshop") / "sound.ormdb"
+    truths = Truths()
+    copies: list[bytes] = []
+
+    def after_commit(db: Database) -> None:
+        truths.note_commit(db)
+        copies.append(path.read_bytes())
+
+    build_workshop(path, after_commit)
+    assert len(copies) == COMMITS + 1
+    return Sound(path.read_bytes(), tuple(copies[-COPIES - 1 : -1]), truths)
 
 
-def flip_a_bit(data: bytearray, random_: random.Random) -> None:
-    data[random_.randrange(len(data))] ^= 1 << random_.randrange(8)
-
-
-def zero_a_page(data: bytearray, random_: random.Random) -> None:
-    at = random_.randrange(len(data) // PAGE_BYTES) * PAGE_BYTES
-    data[at : at + PAGE_BYTES] = bytes(PAGE_BYTES)
-
-
-def cut_the_end(data: bytearray, random_: random.Random) -> None:
-    del data[random_.randrange(len(data)) :]
-
-
-def swap_two_pages(data: bytearray, random_: random.Random) -> None:
-    one, two = (random_.randrange(len(data) // PAGE_BYTES) * PAGE_BYTES for _ in range(2))
-    page = data[one : one + PAGE_BYTES]
-    data[one : one + PAGE_BYTES] = data[two : two + PAGE_BYTES]
-    data[two : two + PAGE_BYTES] = page
-
-
-def write_noise(data: bytearray, random_: random.Random) -> None:
-    at = random_.randrange(len(data))
-    data[at : at + 64] = random_.randbytes(min(64, len(data) - at))
-
-
-DAMAGES: Final[tuple[Callable[[bytearray, random.Random], None], ...]] = (
-    flip_a_bit,
-    flip_a_bit,
-    flip_a_bit,
-    zero_a_page,
-    cut_the_end,
-    swap_two_pages,
-    write_noise,
-)
-
-
-def ask_in_a_child(path: Path, report: Path) -> int:
-    """Open and ask in a process that may die; how it ended, what it found in `report`."""
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    faulthandler.disable()  # a death after the opening is allowed, and needs no page of traces
-    code = 1
-    try:
-        try:
-            with ormdb.open(path, schema=SCHEMA) as db:
-                report.write_bytes(pickle.dumps(Found()))
-                report.write_bytes(pickle.dumps(ask_everything(db)))
-        except OrmdbError as error:
-            report.write_bytes(pickle.dumps(Found(refused=error.code)))
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def ask_everything(db: Database) -> Found:
-    """Every answer that can be given, and what a deep check says."""
-    answers: Truth = {}
-    for ask in QUESTIONS:
-        with contextlib.suppress(OrmdbError):
-            answers[ask.__name__] = frozenset(ask(db))
-    return Found(answers=answers, problems=len(db.check(deep=True).problems))
+def test_a_sound_file_gives_the_judge_nothing_to_complain_of(sound: Sound, tmp_path: Path) -> None:
+    names = [question.name for question in questions(LAST_VERSION)]
+    assert len(set(names)) == len(names)
+    (tmp_path / "sound.ormdb").write_bytes(sound.data)
+    with (
+        ormdb.open(tmp_path / "sound.ormdb", schema=SCHEMA) as db,
+        (tmp_path / "report").open("w") as out,
+    ):
+        ask_everything(db, sound.truths, random.Random(0), out, asked=len(names))
+    told = read_report(tmp_path / "report")
+    assert (told.version, told.problems) == (LAST_VERSION, 0)
+    assert told.lines.keys() == {"open", "checked"}
 
 
 @pytest.mark.soak(seconds=60, cases_min=300)
-def test_a_damaged_file_gives_right_rows_or_a_typed_error(box: Box, tmp_path: Path) -> None:
-    sound, report = tmp_path / "sound.ormdb", tmp_path / "report"
-    truth = make_bank(sound)
-    whole = sound.read_bytes()
+def test_a_damaged_file_gives_right_rows_or_a_typed_error(
+    box: Box, sound: Sound, tmp_path: Path
+) -> None:
+    damaged, report = tmp_path / "damaged.ormdb", tmp_path / "report"
     for seed in box.seeds():
         random_ = random.Random(seed)
-        damaged = tmp_path / "damaged.ormdb"
-        data = bytearray(whole)
+        data = bytearray(sound.data)
         damage = random_.choice(DAMAGES)
-        damage(data, random_)
+        damage(Victim(data, sound.earlier, random_))
         damaged.write_bytes(data)
         report.unlink(missing_ok=True)
-        ending = ask_in_a_child(damaged, report)
-        judge(truth, ending, report, damage.__name__)
+        ending = ask_in_a_child(damaged, sound.truths, random_, report)
+        judge(ending, report, damage.__name__, may_be_past=damage in LEAVES_THE_PAST)
         for left in (damaged, Path(f"{damaged}-lock")):
             left.unlink(missing_ok=True)
         box.count(1)
 
 
-def judge(truth: Truth, ending: int, report: Path, damage: str) -> None:
-    """No death at open; no wrong row; what is missing was found by the deep check."""
-    assert report.exists(), f"{damage}: the process died at open ({ending})"
-    found: Found = pickle.loads(report.read_bytes())
-    missing = False
-    for name, rows in found.answers.items():
-        wrong = rows - truth[name]
-        assert not wrong, f"{damage}: {name} gave rows that were never written: {wrong}"
-        missing = missing or rows != truth[name]
-    if missing and found.problems is not None:
-        assert found.problems, f"{damage}: rows are missing, and the deep check found nothing"
+def ask_in_a_child(path: Path, truths: Truths, random_: random.Random, report: Path) -> int:
+    """Open, check and ask in a process that may die; how it ended."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    faulthandler.disable()  # a death after the opening is allowed, and needs no page of traces
+    signal.alarm(CHILD_S_MAX)
+    code = 1
+    try:
+        with report.open("w", buffering=1, encoding="utf-8") as out:
+            try:
+                with ormdb.open(path, schema=SCHEMA) as db:
+                    ask_everything(db, truths, random_, out, asked=ASKED)
+            except OrmdbError as error:
+                write(out, "refused", error.code)
+            except BaseException:
+                write(out, "untyped", traceback.format_exc()[-1_500:])
+                raise
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ask_everything(
+    db: Database, truths: Truths, random_: random.Random, out: TextIO, *, asked: int
+) -> None:
+    """What a deep check says, and the answers to some questions."""
+    with db.snapshot() as snapshot:
+        version = snapshot.version
+    write(out, "open", str(version))
+    try:
+        write(out, "checked", str(len(db.check(deep=True).problems)))
+    except OrmdbError as error:
+        write(out, "untyped", f"the check raised {error!r}")
+    known = truths.by_version.get(version, truths.by_version[LAST_VERSION])
+    there = [question for question in questions(LAST_VERSION) if question.name in known]
+    for question in random_.sample(there, min(asked, len(there))):
+        try:
+            answer = question.ask(db)
+        except OrmdbError:
+            continue
+        truth = known[question.name]
+        strange = truth.wrong_in(answer.facts)
+        never = strange - truths.ever_of(question)
+        for fact in (*answer.disorder, *sorted(never)[:3]):
+            write(out, "wrong", f"{question.name}: {fact[:600]}")
+        if strange - never:
+            write(out, "past", f"{question.name}: {min(strange - never)[:600]}")
+        if answer.facts != truth.expected:
+            write(out, "missing", question.name)
+
+
+def write(out: TextIO, word: str, what: str) -> None:
+    """One line of a report, which is on its way before anything else happens."""
+    out.write(f"{word} {what.encode('unicode_escape').decode()[:2_000]}\n")
+    out.flush()
+
+
+def read_report(report: Path) -> Told:
+    told = Told()
+    for line in report.read_text(encoding="utf-8").splitlines():
+        word, _, what = line.partition(" ")
+        told.lines.setdefault(word, []).append(what)
+    told.version = next(map(int, told.of("open")), None)
+    told.problems = next(map(int, told.of("checked")), None)
+    return told
+
+
+def judge(ending: int, report: Path, damage: str, *, may_be_past: bool) -> None:
+    """No death at open or in the check; no wrong row; what is missing was found by the check."""
+    told = read_report(report)
+    death = os.WTERMSIG(ending) if os.WIFSIGNALED(ending) else 0
+    assert death != signal.SIGALRM, f"{damage}: nothing came to an end in {CHILD_S_MAX} s"
+    assert not told.of("untyped"), f"{damage}: {told.of('untyped')}"
+    if told.version is None:
+        assert told.of("refused"), f"{damage}: the process died at open ({ending})"
+        return
+    assert told.problems is not None, f"{damage}: the process died in the deep check ({ending})"
+    assert not told.of("wrong"), f"{damage}: what never was: {told.of('wrong')}"
+    if not may_be_past:
+        assert not told.of("past"), f"{damage}: rows of an earlier commit: {told.of('past')}"
+    if told.of("missing"):
+        assert told.problems, f"{damage}: the deep check did not find: {told.of('missing')}"
