@@ -25,12 +25,6 @@ class Spending:
     """What one fetch has spent of its budget."""
 
     def __init__(self, budget: FanoutBudget, clock: Clock) -> None:
-        for name in _NAMES:
-            if not getattr(budget, name) >= 0:  # so that NaN is refused as well
-                raise QueryError(
-                    f"the budget's {name} is {getattr(budget, name)!r}; give a number that is "
-                    "0 or more"
-                )
         self.budget = budget
         self.rows = 0
         self.edges = 0
@@ -39,23 +33,17 @@ class Spending:
         self._clock = clock
         self._deadline_s = clock.monotonic_s() + budget.time_s
 
-    def check_depth(self, query: GraphQuery) -> None:
-        """Refuse a query that is deeper than allowed, before anything is read."""
-        deepest = _deepest(query.includes, ())
-        if len(deepest) > self.budget.depth:
-            raise self._breach("depth", deepest, self.budget.depth, len(deepest), "levels")
-
     def add_rows(self, path: tuple[str, ...], count: int) -> None:
         """Rows that became part of the answer."""
         self.rows += count
         if self.rows > self.budget.rows:
-            raise self._breach("rows", path, self.budget.rows, self.rows, "rows")
+            raise _breach("rows", path, self.budget.rows, self.rows, "rows")
 
     def add_edges(self, path: tuple[str, ...], count: int) -> None:
         """Parent-child pairs that became part of the answer."""
         self.edges += count
         if self.edges > self.budget.edges:
-            raise self._breach("edges", path, self.budget.edges, self.edges, "edges")
+            raise _breach("edges", path, self.budget.edges, self.edges, "edges")
 
     def left(self, *, is_answer: bool) -> int:
         """As many pairs as it takes to see that a level has too many.
@@ -71,30 +59,53 @@ class Spending:
     def check_fanout(self, path: tuple[str, ...], largest: int) -> None:
         """The most children that any one parent has."""
         if largest > self.budget.fanout:
-            raise self._breach(
-                "fanout", path, self.budget.fanout, largest, "children of one parent"
-            )
+            raise _breach("fanout", path, self.budget.fanout, largest, "children of one parent")
 
     def check_progress(self, path: tuple[str, ...], bytes_read: int) -> None:
         """Bytes read so far, and the time."""
         if bytes_read > self.budget.bytes:
-            raise self._breach("bytes", path, self.budget.bytes, bytes_read, "bytes read")
+            raise _breach("bytes", path, self.budget.bytes, bytes_read, "bytes read")
         if self._clock.monotonic_s() > self._deadline_s:
             spent = self._clock.monotonic_s() - self._deadline_s + self.budget.time_s
-            raise self._breach("time_s", path, self.budget.time_s, round(spent, 3), "seconds")
+            raise _breach("time_s", path, self.budget.time_s, round(spent, 3), "seconds")
 
-    def _breach(
-        self, name: str, path: tuple[str, ...], allowed: float, reached: float, unit: str
-    ) -> BudgetError:
-        where = ".".join(path) or "the root"
-        return BudgetError(
-            f"{where} reached {reached:,} {unit}; the budget allows {allowed:,}. "
-            f"Filter or limit the include, or raise the budget's {name}",
-            budget=name,
-            path=path,
-            allowed=allowed,
-            reached=reached,
-        )
+
+def check_budget(budget: FanoutBudget) -> None:
+    """Refuse a budget that is no amount.
+
+    Raises:
+      QueryError: a number of it is negative, or NaN.
+    """
+    for name in _NAMES:
+        if not getattr(budget, name) >= 0:  # so that NaN is refused as well
+            raise QueryError(
+                f"the budget's {name} is {getattr(budget, name)!r}; give a number that is 0 or more"
+            )
+
+
+def check_depth(query: GraphQuery) -> None:
+    """Refuse a query that is deeper than its budget allows, before anything is read.
+
+    Raises:
+      BudgetError: it is.
+    """
+    deepest = _deepest(query.includes, ())
+    if len(deepest) > query.budget.depth:
+        raise _breach("depth", deepest, query.budget.depth, len(deepest), "levels")
+
+
+def _breach(
+    name: str, path: tuple[str, ...], allowed: float, reached: float, unit: str
+) -> BudgetError:
+    where = ".".join(path) or "the root"
+    return BudgetError(
+        f"{where} reached {reached:,} {unit}; the budget allows {allowed:,}. "
+        f"Filter or limit the include, or raise the budget's {name}",
+        budget=name,
+        path=path,
+        allowed=allowed,
+        reached=reached,
+    )
 
 
 def _deepest(includes: tuple[Include, ...], path: tuple[str, ...]) -> tuple[str, ...]:

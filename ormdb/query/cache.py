@@ -1,11 +1,14 @@
 """Plans by shape: a query that differs from an earlier one in its values only is not compiled.
 
-    key   shape (no literals), schema version
-    kept  at most PLAN_CACHE_ENTRIES_MAX plans, the one not used for longest dropped first
+    plans   key   shape (no literals), schema version
+            kept  at most PLAN_CACHE_ENTRIES_MAX plans, the one not used for longest dropped first
+    ready   key   the very query object
+            kept  at most READY_QUERIES_MAX queries that were run; a program that builds a query
+                  once and runs it often has it taken apart once
 
 Invariants (held by tests/unit/query/test_cache.py):
   1. A plan found under a shape was compiled for that shape and that schema version.
-  2. The cache never grows past its bound.
+  2. The cache never grows past its bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from ormdb.clock import Clock
 from ormdb.ir.graph import GraphQuery
 from ormdb.query.compile import compile_query
 from ormdb.query.plan import QueryPlan
-from ormdb.query.shape import Shape
+from ormdb.query.ready import ReadyQuery, make_ready
+from ormdb.query.shape import Shape, ShapedQuery, take_shape
 from ormdb.storage.layout import Layout
 
 
@@ -39,8 +43,29 @@ class PlanCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._plans: OrderedDict[tuple[Shape, int], QueryPlan] = OrderedDict()
+        self._ready: dict[int, tuple[ReadyQuery, Layout]] = {}
         self._hits = 0
         self._misses = 0
+
+    def ready(self, layout: Layout, query: GraphQuery) -> ReadyQuery:
+        """A query with its plan and its values; the same object again is found ready.
+
+        Raises:
+          QueryError: the query does not fit the schema.
+          BudgetError: it is deeper than its budget allows.
+        """
+        known = self._ready.get(id(query))
+        if known is not None and known[0].query is query and known[1] is layout:
+            self._hits += 1
+            return known[0]
+        shaped = take_shape(query)
+        ready = make_ready(query, shaped, self.plan(layout, query, shaped.shape))
+        if _never_changes(shaped):
+            if len(self._ready) >= limits.READY_QUERIES_MAX:
+                self._ready = {}
+            # It holds the query, so no other query can have the same id.
+            self._ready[id(query)] = ready, layout
+        return ready
 
     def plan(self, layout: Layout, query: GraphQuery, shape: Shape) -> QueryPlan:
         """The plan of a shape, compiled on first use.
@@ -72,3 +97,14 @@ class PlanCache:
             return PlanCacheStatistics(
                 hits=self._hits, misses=self._misses, entries=len(self._plans)
             )
+
+
+def _never_changes(shaped: ShapedQuery) -> bool:
+    """Whether no literal is a list or a dict, which its owner may change."""
+    if list in shaped.shape.literal_classes or dict in shaped.shape.literal_classes:
+        return False
+    try:
+        hash(shaped.values)
+    except TypeError:
+        return False
+    return True

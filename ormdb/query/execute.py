@@ -23,10 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 
-from ormdb.ir.value import Value
-from ormdb.query.access import key_fields
 from ormdb.query.budget import Spending
-from ormdb.query.convert import has_key
 from ormdb.query.follow import (
     Level,
     follow_to_many,
@@ -36,7 +33,8 @@ from ormdb.query.follow import (
     picked,
     recheck_children,
 )
-from ormdb.query.plan import Access, Expand, NodePlan, QueryPlan
+from ormdb.query.plan import Expand, NodePlan
+from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootReader, RootResult
 from ormdb.query.roots import recheck_entries
 from ormdb.query.shape import PageValues
@@ -64,42 +62,20 @@ class NodeResult:
 class Execution:
     """One run of a plan under one view and one budget."""
 
-    def __init__(
-        self,
-        plan: QueryPlan,
-        view: View,
-        spending: Spending,
-        *,
-        values: Sequence[Value],
-        pages: Sequence[PageValues],
-    ) -> None:
-        self.plan = plan
+    def __init__(self, ready: ReadyQuery, view: View, spending: Spending) -> None:
+        self.plan = ready.plan
         self.view = view
         self.spending = spending
-        self._values = [
-            convert(value) for convert, value in zip(plan.converters, values, strict=True)
-        ]
-        self._pages = pages
-        self._sieve = Sieve(view, self._values)
+        self._pages = ready.pages
+        self._sieve = Sieve(view, ready.values)
         self.roots = RootReader(
-            plan.root,
-            self._usable_access(),
+            ready.plan.root,
+            ready.access,
             view,
             spending,
-            values=self._values,
+            values=ready.values,
             sieve=self._sieve,
         )
-
-    def _usable_access(self) -> Access:
-        """The plan's access path, unless a value of this run has no key in it."""
-        plan = self.plan
-        for field, operand in key_fields(plan.root.entity, plan.access):
-            if operand.index is not None:
-                value = self._values[operand.index]
-                listed = operand.index == plan.access.many
-                if not all(has_key(field.type, item) for item in (value if listed else (value,))):
-                    return plan.scan
-        return plan.access
 
     def fetch(self, page: RootPage) -> tuple[NodeResult, RootResult]:
         """The whole graph, and what there is to know about its roots."""

@@ -1,7 +1,7 @@
 """A fetch from beginning to end: shape, plan, budget, execution, answer.
 
     fetch(reading, query)
-        take_shape ─▶ PlanCache.plan ─▶ Spending ─▶ Execution.fetch ─▶ GraphAnswer
+        PlanCache.ready ─▶ Spending ─▶ Execution.fetch ─▶ GraphAnswer
 
 Every entry takes a `Reading`, which says through which view, for which schema and for whom: no
 row is reached without it.
@@ -16,17 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ormdb.clock import Clock
-from ormdb.errors import QueryError
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.result import FetchStatistics
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.cache import PlanCache
 from ormdb.query.execute import Execution
-from ormdb.query.order import decode_cursor, encode_cursor
-from ormdb.query.plan import QueryPlan
+from ormdb.query.order import encode_cursor
+from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootResult
-from ormdb.query.shape import ShapedQuery, take_shape
 from ormdb.session import Context
 from ormdb.storage.layout import Layout
 from ormdb.storage.views import View
@@ -53,12 +51,10 @@ def fetch(reading: Reading, query: GraphQuery) -> GraphAnswer:
     """
     started_s = reading.clock.monotonic_s()
     before = (reading.view.counters.calls, reading.view.counters.keys, reading.view.counters.bytes)
-    shaped = take_shape(query)
-    execution = _prepare(reading, query, shaped)
-    execution.spending.check_depth(query)
-    page = _root_page(execution.plan, shaped)
-    root, roots = execution.fetch(page)
-    cursors = _Cursors(execution, roots, page)
+    ready = reading.plans.ready(reading.layout, query)
+    execution = _execution(reading, ready)
+    root, roots = execution.fetch(ready.page)
+    cursors = _Cursors(execution, roots, ready.page)
     counters = reading.view.counters
     return GraphAnswer(
         root,
@@ -78,36 +74,16 @@ def fetch(reading: Reading, query: GraphQuery) -> GraphAnswer:
 
 def count(reading: Reading, query: GraphQuery) -> int:
     """How many roots the query's filter keeps."""
-    return _prepare(reading, query, take_shape(query)).roots.count()
+    return _execution(reading, reading.plans.ready(reading.layout, query)).roots.count()
 
 
 def exists(reading: Reading, query: GraphQuery) -> bool:
     """Whether the query's filter keeps any root."""
-    return _prepare(reading, query, take_shape(query)).roots.exists()
+    return _execution(reading, reading.plans.ready(reading.layout, query)).roots.exists()
 
 
-def _prepare(reading: Reading, query: GraphQuery, shaped: ShapedQuery) -> Execution:
-    plan = reading.plans.plan(reading.layout, query, shaped.shape)
-    return Execution(
-        plan,
-        reading.view,
-        Spending(query.budget, reading.clock),
-        values=shaped.values,
-        pages=shaped.pages,
-    )
-
-
-def _root_page(plan: QueryPlan, shaped: ShapedQuery) -> RootPage:
-    page = shaped.page
-    if page.after is not None and page.before is not None:
-        raise QueryError("a page goes on from a cursor or back from one; give after or before")
-    cursor = page.before if page.before is not None else page.after
-    place = None
-    if cursor is not None:
-        place = decode_cursor(plan.order_signature, plan.root.order, cursor)
-    return RootPage(
-        limit=page.limit, offset=page.offset, place=place, backward=page.before is not None
-    )
+def _execution(reading: Reading, ready: ReadyQuery) -> Execution:
+    return Execution(ready, reading.view, Spending(ready.query.budget, reading.clock))
 
 
 class _Cursors:

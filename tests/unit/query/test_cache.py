@@ -83,3 +83,33 @@ def test_threads_share_a_cache(layout: Layout) -> None:
         thread.join()
     assert len(made) == 200
     assert cache.statistics().entries == 1
+
+
+def test_the_same_query_object_is_taken_apart_once_for_a_layout(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Flight", filter=compare(">", "delay", 5))
+    first = cache.ready(layout, query)
+    assert cache.ready(layout, query) is first
+    other = Layout(assign_numbers(AIRLINE, None))
+    assert cache.ready(other, query).plan.root.entity is other.entities["Flight"]
+    equal = replace(query)
+    assert cache.ready(layout, equal) is not first
+    assert cache.ready(layout, equal).plan is first.plan
+
+
+def test_values_that_their_owner_may_change_are_taken_apart_each_time(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Flight", filter=IsNull(operand=Literal(value={"a": [1]})))
+    assert cache.ready(layout, query) is not cache.ready(layout, query)
+
+
+def test_few_queries_are_kept_ready(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    queries = [
+        GraphQuery(entity="Flight", filter=compare(">", "delay", n))
+        for n in range(limits.READY_QUERIES_MAX + 5)
+    ]
+    made = [cache.ready(layout, query) for query in queries]
+    assert cache.ready(layout, queries[-1]) is made[-1]
+    assert cache.ready(layout, queries[0]) is not made[0]
+    assert cache.statistics().entries == 1
