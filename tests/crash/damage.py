@@ -9,9 +9,6 @@
 Most of a file is payload, whose checksums any damage meets; so one kind seeks out the few bytes
 that lead from page to page.  Swaps and copies seek pages of the same kind half of the time, since
 those are what is hardest to tell apart.
-
-What was written once, under the checksums that belong to it, is sound in itself.  `LEAVES_THE_PAST`
-names the kinds that can put such a page in place of a newer one.
 """
 
 from __future__ import annotations
@@ -159,9 +156,6 @@ DAMAGES: Final[tuple[Callable[[Victim], None], ...]] = (
     duplicate_a_page,
     restore_a_page,
     restore_a_place,
-)
-LEAVES_THE_PAST: Final = frozenset(
-    {swap_two_pages, duplicate_a_page, restore_a_page, restore_a_place}
 )
 
 
