@@ -14,6 +14,16 @@ from ormdb.storage.lmdb import LmdbEngine
 from tests.unit.storage.children import ROWS, child, key, run
 
 NOBODY = """
+import tempfile
+import ormdb
+
+class Rehearsal(ormdb.Entity):
+    id: ormdb.Field[int] = ormdb.field(identity=True)
+
+# The project may lie where only its owner may read: import now whatever is imported late.
+with tempfile.TemporaryDirectory() as scratch:
+    with ormdb.open(os.path.join(scratch, "rehearsal.ormdb"), schema=[Rehearsal]) as db:
+        db.check(deep=True)
 if os.getuid() == 0:  # permissions do not bind the superuser
     os.setgroups([])
     os.setgid(65534)
