@@ -24,23 +24,19 @@ from dataclasses import dataclass
 from itertools import accumulate, compress
 
 from ormdb.query.budget import Spending
+from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
     Level,
     follow_to_many,
     follow_to_one,
     masked,
-    parent_keys,
     picked,
-    recheck_children,
 )
 from ormdb.query.plan import Expand, NodePlan
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootReader, RootResult
-from ormdb.query.roots import recheck_entries
 from ormdb.query.shape import PageValues
 from ormdb.query.sieve import Sieve
-from ormdb.storage.key_ranges import range_for_prefix, sorts_exactly
-from ormdb.storage.records import slot_values
 from ormdb.storage.views import View
 
 
@@ -118,7 +114,10 @@ class Execution:
     def _expand_to_many(
         self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
     ) -> NodeResult:
-        found = self._ordered_children(plan, expand, parents, page)
+        found = None
+        if expand.ordered_index is not None and page.limit is not None:
+            count = min(page.limit + page.offset, self.spending.children_max)
+            found = first_children(self.view, plan, expand, parents, count)
         sorted_already = found is not None
         if found is None:
             most = self.spending.children_max
@@ -157,63 +156,6 @@ class Execution:
             return NodeResult(plan, level, None, _single_targets(counts), [])
         offsets = list(accumulate(counts, initial=0))
         return NodeResult(plan, level, offsets, range(len(level.rows)), [])
-
-    def _ordered_children(
-        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
-    ) -> tuple[Level, list[int]] | None:
-        """The first children of each parent from an index that has them in order; None if the
-        index cannot tell the order of over-long keys."""
-        index = expand.ordered_index
-        if index is None or page.limit is None:
-            return None
-        if index is expand.relation.index:
-            return self._newest_children(plan, expand, parents, page)
-        relation = expand.relation
-        columns = [slot_values(parents.rows, slot) for slot in relation.target_slots]
-        given = list(zip(*columns, strict=True))
-        # No child refers to a parent by NULL, though the index has entries for children with one.
-        asked = index.encode_many([values for values in given if None not in values])
-        if not all(map(sorts_exactly, asked)):
-            return None
-        found, values = self.view.scan_index_each(
-            index,
-            relation.source,
-            [range_for_prefix(prefix) for prefix in asked],
-            reverse=expand.ordered_reverse,
-            limit_each=min(page.limit + page.offset, self.spending.children_max),
-        )
-        entries = [item for items in found for item in items]
-        if not all(sorts_exactly(key) for key, _ in entries):
-            return None
-        row_keys = [row_key for _, row_key in entries]
-        rows = plan.decoder.decode_batch(row_keys, values)
-        each = map(len, found)
-        counts = [0 if None in values else next(each) for values in given]
-        recheck_children(relation, parents, rows, counts)
-        recheck_entries(plan.entity, index, rows, [key for key, _ in entries])
-        return Level(rows, row_keys), counts
-
-    def _newest_children(
-        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
-    ) -> tuple[Level, list[int]]:
-        """The last children of each parent in row order, the last one first."""
-        relation = expand.relation
-        assert relation.index is not None
-        assert page.limit is not None
-        keys = parent_keys(relation, parents)
-        found, values = self.view.scan_index_each(
-            relation.index,
-            relation.source,
-            [(key, key + b"\0") for key in keys if key is not None],
-            reverse=True,
-            limit_each=min(page.limit + page.offset, self.spending.children_max),
-        )
-        row_keys = [row_key for items in found for _, row_key in items]
-        rows = plan.decoder.decode_batch(row_keys, values)
-        each = map(len, found)
-        counts = [0 if key is None else next(each) for key in keys]
-        recheck_children(relation, parents, rows, counts)
-        return Level(rows, row_keys), counts
 
     def _expand_through(
         self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues

@@ -87,6 +87,7 @@ class Access:
     relation  `equal` are the foreign key's values, in the order of `relation.relation.fields`
     scan      every row, or those whose int identity lies between `low` and `high`
     `ordered`: rows come in the order the query asks for, walking backwards if `reverse`.
+    `is_whole`: it says all that the filter says, which drops few of its rows or none.
     """
 
     kind: Choice["identity", "index", "relation", "scan"]
@@ -99,6 +100,7 @@ class Access:
     not_null: bool = False
     ordered: bool = False
     reverse: bool = False
+    is_whole: bool = False
 
     @property
     def name(self) -> str:

@@ -110,7 +110,8 @@ class RootReader:
         batch = None
         if wanted is not None:
             root = self._root
-            dropped = root.filter is not None or root.far_filter is not None
+            filtered = root.filter is not None or root.far_filter is not None
+            dropped = filtered and not self._access.is_whole
             batch = min(2 * wanted if dropped else wanted, limits.SCAN_BATCH_ROWS)
         gathered = Level([], [])
         for level in self._kept_batches(

@@ -137,8 +137,37 @@ def _index(
     if walk.place is not None and access.ordered:
         after, low, high = _resumed(access, index, values, walk.place, (low, high, reverse))
     span = Span(low=low, high=high, reverse=reverse, after=after, batch=walk.batch)
-    for items, rows in view.scan_index(index, entity, span):
-        yield _checked(root, index, items, rows)
+    yield from _walked(root, index, view, span)
+
+
+def _walked(root: NodePlan, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:
+    """The rows of a stretch of an index.  An entry whose row is kept was checked against it."""
+    entity, number = root.entity, root.entity.entity.id
+    cache, version, kind = view.cache, view.version, (index, root.decoder)
+    shelf = None if cache is None else cache.groups(number, kind, version)
+    if cache is None or shelf is None or shelf.is_empty:
+        for items, data in view.scan_index(index, entity, span):
+            level, keys = _checked(root, index, items, data)
+            if cache is not None and shelf is not None:
+                things = dict(zip(items, level.rows, strict=True))
+                cache.leave(number, shelf, things, sum(map(len, data)), version)
+            yield level, keys
+        return
+    for items in view.scan_entries(index, entity, span):
+        rows = cache.look(number, shelf, items, version) or [None] * len(items)
+        if None in rows:
+            missing = [item for item, row in zip(items, rows, strict=True) if row is None]
+            before = view.counters.bytes
+            read = decoded_rows(view, entity, [row_key for _, row_key in missing], root.decoder)
+            if None in read:
+                raise dangling(entity, index)
+            recheck_entries(entity, index, read, [key for key, _ in missing])
+            things = dict(zip(missing, read, strict=True))
+            cache.leave(number, shelf, things, view.counters.bytes - before, version)
+            rows = [
+                things[item] if row is None else row for item, row in zip(items, rows, strict=True)
+            ]
+        yield Level(rows, [row_key for _, row_key in items]), [key for key, _ in items]
 
 
 def _resumed(

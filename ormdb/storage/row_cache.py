@@ -48,6 +48,11 @@ class Shelf:
         self.old: dict[Any, Any] = {}
         self.each = _ENTRY_BYTES
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return not self.young and not self.old
+
     def drop(self, key: Any) -> None:
         """Forget one thing."""
         self.young.pop(key, None)

@@ -107,6 +107,12 @@ class View(Protocol):
         """Entries by key and their rows, in batches that are never empty."""
         ...
 
+    def scan_entries(
+        self, index: IndexLayout, entity: EntityLayout, span: Span
+    ) -> Iterator[list[Item]]:
+        """`scan_index` for those who know the rows."""
+        ...
+
     def scan_index_each(
         self,
         index: IndexLayout,
@@ -200,6 +206,22 @@ class CurrentView:
             self.counters.keys += 2 * len(items)
             self.counters.bytes += sum(map(len, present))
             yield items, present
+
+    def scan_entries(
+        self, index: IndexLayout, entity: EntityLayout, span: Span
+    ) -> Iterator[list[Item]]:
+        self.counters.calls += 1
+        for items in self.txn.scan(
+            index.space,
+            span.low,
+            span.high,
+            reverse=span.reverse,
+            limit=span.limit,
+            after=span.after,
+            batch=span.batch,
+        ):
+            self.counters.keys += len(items)
+            yield items
 
     def scan_index_each(
         self,
@@ -340,6 +362,11 @@ class PastView:
                 yield kept, rows
             if left is not None and left <= 0:
                 return
+
+    def scan_entries(
+        self, index: IndexLayout, entity: EntityLayout, span: Span
+    ) -> Iterator[list[Item]]:
+        return (entries for entries, _ in self.scan_index(index, entity, span))
 
     def scan_index_each(
         self,

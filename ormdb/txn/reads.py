@@ -100,6 +100,12 @@ class RecordingView:
         self._note_range(entity, index.space.name, span.low, span.high)
         yield from self._inner.scan_index(index, entity, span)
 
+    def scan_entries(
+        self, index: IndexLayout, entity: EntityLayout, span: Span
+    ) -> Iterator[list[Item]]:
+        self._note_range(entity, index.space.name, span.low, span.high)
+        yield from self._inner.scan_entries(index, entity, span)
+
     def scan_index_each(
         self,
         index: IndexLayout,
