@@ -15,6 +15,7 @@ from ormdb.database.opening import open_database as open  # noqa: A004  # as in 
 from ormdb.database.reading import Snapshot
 from ormdb.database.writing import Transaction
 from ormdb.errors import OrmdbError
+from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import FanoutBudget
 from ormdb.ir.schema import SchemaBundle
 from ormdb.model.annotation import Json
@@ -49,6 +50,7 @@ __all__ = [
     "Database",
     "DatabaseStatistics",
     "Entity",
+    "Explanation",
     "FanoutBudget",
     "Field",
     "Json",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.result import FetchStatistics, GraphBlocks
@@ -91,6 +92,12 @@ class Reader(Protocol):
 
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         """Whether the query's filter keeps any root."""
+        ...
+
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How the query would be fetched; with `analyze`, also what fetching it took."""
         ...
 
     @property

@@ -39,6 +39,7 @@ from ormdb.database.maintenance import (
 from ormdb.database.reading import ReadQueries, Snapshot
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
+from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
@@ -48,6 +49,7 @@ from ormdb.model.entity import Entity
 from ormdb.model.face import TypedSession
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache, PlanCacheStatistics
+from ormdb.query.explain import explain
 from ormdb.query.fetch import count, exists, fetch
 from ormdb.query.get import Getters
 from ormdb.session import Context
@@ -191,6 +193,13 @@ class Database(ReadQueries, TypedSession):
         """Whether the query's filter keeps any root."""
         with self.snapshot(context=context) as snapshot:
             return exists(snapshot.reading(query), query)
+
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How the query would be fetched at the newest commit, or as of its own."""
+        with self.snapshot(context=context) as snapshot:
+            return explain(snapshot.reading(query), query, analyze=analyze)
 
     # --- writing ------------------------------------------------------------------------------
 

@@ -24,12 +24,14 @@ from typing import Self
 
 from ormdb.clock import Clock
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
+from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.face import TypedReader
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache
+from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, count, exists, fetch
 from ormdb.query.get import Getters
 from ormdb.session import Context
@@ -74,6 +76,12 @@ class ReadQueries(TypedReader):
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         """Whether the query's filter keeps any root."""
         return exists(self._reading(query, context), query)
+
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How the query would be fetched; with `analyze`, also what fetching it took."""
+        return explain(self._reading(query, context), query, analyze=analyze)
 
 
 class Snapshot(ReadQueries):
@@ -149,6 +157,12 @@ class Snapshot(ReadQueries):
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         with self._lock:
             return super().run_exists(query, context=context)
+
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        with self._lock:
+            return super().run_explain(query, analyze=analyze, context=context)
 
     def close(self) -> None:
         """Let the commit go.  Closing twice is harmless."""

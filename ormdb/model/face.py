@@ -24,6 +24,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar, overload
 
 from ormdb.errors import NotOneError, QueryError, UsageError
+from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.schema import SchemaBundle
@@ -62,6 +63,12 @@ class TypedReader(ABC):
     @abstractmethod
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         """Whether the query's filter keeps any root."""
+
+    @abstractmethod
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How the query would be fetched; with `analyze`, also what fetching it took."""
 
     @property
     @abstractmethod
@@ -137,12 +144,32 @@ class TypedReader(ABC):
         self, query: Query[Any] | Key[Any] | type[Entity], *, context: Context | None = None
     ) -> bool:
         """Whether a query finds any row, or a key its row."""
-        ir = query.ir if isinstance(query, Key) else _query_of(query).ir
-        return self.run_exists(ir, context=context)
+        return self.run_exists(_ir_of(query), context=context)
 
     def count(self, query: Query[Any] | type[Entity], *, context: Context | None = None) -> int:
         """How many rows a query's filter keeps; its order, page and includes do not matter."""
         return self.run_count(_query_of(query).ir, context=context)
+
+    def explain(
+        self,
+        query: Query[Any] | Key[Any] | type[Entity] | GraphQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
+    ) -> Explanation:
+        """Tell how a fetch is answered: the way to each level, its order and its engine calls.
+
+        Args:
+          query: what `fetch` takes, or a key.
+          analyze: also run it, and tell for each level what it took.
+          context: who asks.
+
+        Raises:
+          QueryError: it names what the schema does not have.
+          BudgetError: with `analyze`, it would touch more than its budget allows.
+        """
+        ir = query if isinstance(query, GraphQuery) else _ir_of(query)
+        return self.run_explain(ir, analyze=analyze, context=context)
 
     def _class_named(self, name: str) -> type[Entity]:
         known = self.entity_classes.get(name) or classes_from_bundle(self.schema).get(name)
@@ -288,6 +315,10 @@ def _query_of(query: Query[E] | type[E]) -> Query[E]:
     if isinstance(query, type):  # pyright: ignore[reportUnnecessaryIsInstance]
         return Query(query)
     raise QueryError(f"{query!r} is no query; give one, as in Airport.where(...), or a class")
+
+
+def _ir_of(query: Query[Any] | Key[Any] | type[Entity]) -> GraphQuery:
+    return query.ir if isinstance(query, Key) else _query_of(query).ir
 
 
 def _at_most(query: Query[E], count: int) -> Query[E]:

@@ -122,8 +122,8 @@ def _parts(expression: Expr) -> tuple[str, int]:
     match expression:
         case Literal(value=value):
             return spell_value(value), _ATOM
-        case Param(index=index):
-            return f"?{index}", _ATOM
+        case Param():
+            return _spell_param(expression), _ATOM
         case FieldRef(path=path):
             return ".".join(path), _ATOM
         case Compare(op=op, left=left, right=right):
@@ -151,6 +151,10 @@ def _parts(expression: Expr) -> tuple[str, int]:
             assert_never(expression)
 
 
+def _spell_param(param: Param) -> str:
+    return "?" if param.index < 0 else f"?{param.index}"  # below 0: any value
+
+
 def _joined(items: Sequence[Expr], word: str, binds: int, empty: str) -> tuple[str, int]:
     if len(items) < 2:
         return _parts(items[0]) if items else (empty, _ATOM)
@@ -162,7 +166,7 @@ def _joined(items: Sequence[Expr], word: str, binds: int, empty: str) -> tuple[s
 
 def _spell_items(items: Literal | Param) -> str:
     if isinstance(items, Param):
-        return f"?{items.index}"
+        return _spell_param(items)
     values: Sequence[Any] = items.value
     shown = [spell_value(value) for value in itertools.islice(values, _ITEMS_SHOWN)]
     if len(values) > _ITEMS_SHOWN:

@@ -18,6 +18,9 @@ sieve      which rows of a level stay, and in which order
 root_page  the roots of a page
 execute    roots, then each include once for all parents
 order      sorting, keyset cursors
+trace      what one run took, level by level
+explain    how a fetch is answered, told from its plan
+words      a query without its values, for people
 budget     what one fetch may touch
 assemble   levels to dicts and blocks
 fetch      a fetch from beginning to end

@@ -101,6 +101,11 @@ def key_fields(entity: EntityLayout, access: Access) -> list[tuple[FieldDef, Ope
     return named
 
 
+def column_names(entity: EntityLayout, index: IndexLayout) -> list[str]:
+    """The fields of an index, in the order of its columns."""
+    return [name for name, _ in _columns_of(entity, index)]
+
+
 def row_order(entity: EntityLayout, order: tuple[OrderSpec, ...]) -> bool | None:
     """Whether an order is that of the rows: forwards False, backwards True, else None."""
     if not order:

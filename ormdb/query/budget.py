@@ -28,6 +28,7 @@ class Spending:
         self.budget = budget
         self.rows = 0
         self.edges = 0
+        self.fanout = 0  # the most children that any parent had so far
         # As many children of one parent as it takes to see that there are too many.
         self.children_max = min(budget.fanout, sys.maxsize - 1) + 1
         self._clock = clock
@@ -58,6 +59,7 @@ class Spending:
 
     def check_fanout(self, path: tuple[str, ...], largest: int) -> None:
         """The most children that any one parent has."""
+        self.fanout = max(self.fanout, largest)
         if largest > self.budget.fanout:
             raise _breach("fanout", path, self.budget.fanout, largest, "children of one parent")
 

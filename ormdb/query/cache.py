@@ -91,6 +91,15 @@ class PlanCache:
                 self._plans.popitem(last=False)
         return made
 
+    def holds(self, layout: Layout, query: GraphQuery) -> bool:
+        """Whether the plan of a query is kept, without counting or using it."""
+        shape = take_shape(query).shape
+        try:
+            with self._lock:
+                return (shape, layout.bundle.version) in self._plans
+        except TypeError:  # as in `plan`
+            return False
+
     def statistics(self) -> PlanCacheStatistics:
         """Counts since the cache was made."""
         with self._lock:

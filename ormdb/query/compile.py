@@ -234,7 +234,7 @@ class _Compiler:
         source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
         code = f"def mask({arguments}):\n    return [{condition} for {variables} in {source}]\n"
         mask = compile_function(code, "mask", translator.bindings)
-        return FilterPlan(mask, scope.take_hops(), parameters)
+        return FilterPlan(mask, scope.take_hops(), parameters, bare)
 
     def _order(self, scope: _Scope, order: tuple[OrderSpec, ...]) -> OrderPlan:
         if len(order) > limits.ORDER_FIELDS_MAX:
@@ -266,7 +266,7 @@ class _Compiler:
                 )
             )
         tie_descending = bool(order) and order[-1].descending
-        return OrderPlan(tuple(keys), scope.take_hops(), tie_descending, tuple(types))
+        return OrderPlan(tuple(keys), scope.take_hops(), tie_descending, tuple(types), order)
 
     def _expand(self, step: Step, request: _Request, scope: _Scope) -> Expand:
         """How to come from the parents; what this node must decode so that it can be rechecked."""
@@ -412,6 +412,7 @@ class _Scope:
         """The hops gathered so far, which begin anew from here."""
         taken = tuple(
             Hop(
+                need.path,
                 need.parent,
                 need.step.relation,
                 need.step.kind == "to_many",

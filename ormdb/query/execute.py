@@ -37,6 +37,7 @@ from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootReader, RootResult
 from ormdb.query.shape import PageValues
 from ormdb.query.sieve import Sieve
+from ormdb.query.trace import Trace
 from ormdb.storage.views import View
 
 
@@ -58,12 +59,15 @@ class NodeResult:
 class Execution:
     """One run of a plan under one view and one budget."""
 
-    def __init__(self, ready: ReadyQuery, view: View, spending: Spending) -> None:
+    def __init__(
+        self, ready: ReadyQuery, view: View, spending: Spending, trace: Trace | None = None
+    ) -> None:
         self.plan = ready.plan
         self.view = view
         self.spending = spending
         self._pages = ready.pages
-        self._sieve = Sieve(view, ready.values)
+        self._sieve = Sieve(view, ready.values, None if trace is None else trace.note_rows)
+        self._trace = trace
         self.roots = RootReader(
             ready.plan.root,
             ready.access,
@@ -82,6 +86,8 @@ class Execution:
         return result, roots
 
     def _expand_children(self, parent: NodeResult) -> None:
+        if self._trace is not None:
+            self._trace.note_level(parent.plan, len(parent.level.rows))
         for plan in parent.plan.children:
             result = self._expand(plan, parent.level)
             self.spending.add_rows(plan.path, len(result.level.rows))

@@ -25,6 +25,7 @@ from ormdb.query.execute import Execution
 from ormdb.query.order import encode_cursor
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootResult
+from ormdb.query.trace import Trace
 from ormdb.session import Context
 from ormdb.storage.layout import Layout
 from ormdb.storage.views import View
@@ -41,8 +42,8 @@ class Reading:
     clock: Clock
 
 
-def fetch(reading: Reading, query: GraphQuery) -> GraphAnswer:
-    """Fetch a graph.
+def fetch(reading: Reading, query: GraphQuery, *, trace: Trace | None = None) -> GraphAnswer:
+    """Fetch a graph; `trace` notes what each level takes.
 
     Raises:
       QueryError, CursorError: the query does not fit the schema.
@@ -51,8 +52,10 @@ def fetch(reading: Reading, query: GraphQuery) -> GraphAnswer:
     """
     started_s = reading.clock.monotonic_s()
     before = (reading.view.counters.calls, reading.view.counters.keys, reading.view.counters.bytes)
+    if trace is not None:
+        trace.plan_was_kept = reading.plans.holds(reading.layout, query)
     ready = reading.plans.ready(reading.layout, query)
-    execution = _execution(reading, ready)
+    execution = _execution(reading, ready, trace)
     root, roots = execution.fetch(ready.page)
     cursors = _Cursors(execution, roots, ready.page)
     counters = reading.view.counters
@@ -82,8 +85,16 @@ def exists(reading: Reading, query: GraphQuery) -> bool:
     return _execution(reading, reading.plans.ready(reading.layout, query)).roots.exists()
 
 
-def _execution(reading: Reading, ready: ReadyQuery) -> Execution:
-    return Execution(ready, reading.view, Spending(ready.query.budget, reading.clock))
+def plan_only(reading: Reading, query: GraphQuery, trace: Trace) -> None:
+    """Let `trace` see what a fetch would begin with, and read nothing."""
+    _execution(reading, reading.plans.ready(reading.layout, query), trace)
+
+
+def _execution(reading: Reading, ready: ReadyQuery, trace: Trace | None = None) -> Execution:
+    spending = Spending(ready.query.budget, reading.clock)
+    if trace is not None:
+        trace.begin(ready, reading.view, spending)
+    return Execution(ready, reading.view, spending, trace)
 
 
 class _Cursors:

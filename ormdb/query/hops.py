@@ -30,20 +30,30 @@ from ormdb.storage.layout import RelationLayout
 
 def plan_hops(plan: QueryPlan) -> int:
     """The engine calls of a whole plan."""
-    roots = access_hops(plan.access)
-    if not plan.access.ordered:
-        roots += _hops(plan.root.order.hops)  # an ordered way reads no other rows to sort
-    return roots + _filter_hops(plan.root) + sum(map(node_hops, plan.root.children))
+    return root_hops(plan.root, plan.access) + sum(map(node_hops, plan.root.children))
+
+
+def root_hops(root: NodePlan, access: Access) -> int:
+    """The engine calls of the roots alone, reached by one way."""
+    own = access_hops(access) + _filter_hops(root)
+    if not access.ordered:
+        own += _hops(root.order.hops)  # an ordered way reads no other rows to sort
+    return own
 
 
 def node_hops(node: NodePlan) -> int:
     """The engine calls of one include and everything below it."""
+    return include_hops(node) + sum(map(node_hops, node.children))
+
+
+def include_hops(node: NodePlan) -> int:
+    """The engine calls of one include alone."""
     expand = node.expand
     assert expand is not None
     own = _expand_hops(expand) + _filter_hops(node)
     if expand.kind != "to_one":
         own += _hops(node.order.hops)
-    return own + sum(map(node_hops, node.children))
+    return own
 
 
 def access_hops(access: Access) -> int:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from typing import Literal as Choice
 
+from ormdb.ir.expr import Expr
+from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import ThroughDef
 from ormdb.ir.value import Value
 from ormdb.storage.layout import EntityLayout, IndexLayout, RelationLayout
@@ -27,6 +29,7 @@ Mask: TypeAlias = Callable[..., list[bool]]
 class Hop:
     """A to-one step that a filter or an order takes: from `parent` (-1: the node's rows)."""
 
+    path: tuple[str, ...]  # the relations up to here, as the query names them
     parent: int
     relation: RelationLayout
     inverse: bool
@@ -40,6 +43,7 @@ class FilterPlan:
     mask: Mask
     hops: tuple[Hop, ...]
     parameters: tuple[int, ...]
+    condition: Expr  # what `mask` was made of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +64,7 @@ class OrderPlan:
     hops: tuple[Hop, ...]
     tie_descending: bool
     cursor_types: tuple[Any, ...]
+    specs: tuple[OrderSpec, ...] = ()  # what the keys were made of
 
 
 @dataclass(frozen=True, slots=True)

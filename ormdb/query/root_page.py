@@ -179,6 +179,8 @@ class RootReader:
             batches = self._true_order(batches, backward=walk.backward)
         for level, _ in batches:
             self._spending.check_progress((), self._view.counters.bytes)
+            if self._sieve.note_rows is not None:
+                self._sieve.note_rows(len(level.rows))
             kept = self._sieve.kept(root.filter, level)
             if kept.rows:
                 yield kept

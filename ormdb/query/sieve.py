@@ -12,7 +12,7 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ormdb.ir.value import Value
@@ -23,11 +23,20 @@ from ormdb.storage.views import View
 
 
 class Sieve:
-    """Filters and sorts levels in one run of a plan, whose converted parameters it holds."""
+    """Filters and sorts levels in one run of a plan, whose converted parameters it holds.
 
-    def __init__(self, view: View, values: Sequence[Value]) -> None:
+    `note_rows` is told how many rows come to be filtered, where anybody wants to know.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        values: Sequence[Value],
+        note_rows: Callable[[int], None] | None = None,
+    ) -> None:
         self._view = view
         self._values = values
+        self.note_rows = note_rows
 
     def kept(self, plan: FilterPlan | None, level: Level) -> Level:
         """The rows that a filter keeps."""
@@ -38,6 +47,8 @@ class Sieve:
 
     def node_mask(self, plan: NodePlan, level: Level) -> list[bool] | None:
         """Which rows both filters of a node keep; None when there is nothing to ask."""
+        if self.note_rows is not None:
+            self.note_rows(len(level.rows))
         if not level.rows or (plan.filter is None and plan.far_filter is None):
             return None
         if plan.filter is None or plan.far_filter is None:

@@ -13,6 +13,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Database",
         "DatabaseStatistics",
         "Entity",
+        "Explanation",
         "FanoutBudget",
         "Field",
         "Json",

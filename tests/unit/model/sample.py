@@ -12,6 +12,7 @@ from dataclasses import field as part
 from typing import Any, Self
 
 from ormdb import Entity, Field, Many, One, field, index, many, one, sequence
+from ormdb.ir.explanation import Explanation, NodeExplanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
@@ -180,6 +181,15 @@ class FakeSession(TypedSession):
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         self.asked.append(query)
         return True
+
+    def run_explain(
+        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        self.asked.append((query, analyze))
+        root = NodeExplanation(path=(), entity=query.entity, engine_calls=1)
+        return Explanation(
+            entity=query.entity, version=7, schema_version=1, engine_calls=1, root=root
+        )
 
     def run_mutations(
         self, mutations: Sequence[Mutation], *, context: Context | None = None

@@ -112,6 +112,24 @@ def test_exists_and_count_ask_for_the_query_as_it_is() -> None:
     ]
 
 
+def test_explain_asks_for_what_fetch_would() -> None:
+    session = FakeSession()
+    query, key = Flight.where(Flight.id > 1), Airport.key("JFK")
+    assert session.explain(query).entity == "Flight"
+    session.explain(Flight, analyze=True)
+    session.explain(key)
+    session.explain(GraphQuery(entity="Plane"))
+    assert session.asked == [
+        (query.ir, False),
+        (GraphQuery(entity="Flight"), True),
+        (key.ir, False),
+        (GraphQuery(entity="Plane"), False),
+    ]
+    wrong: Any = "Airport"
+    with pytest.raises(QueryError, match="'Airport' is no query; give one"):
+        session.explain(wrong)
+
+
 def test_insert_gives_the_row_back_with_its_identity() -> None:
     session = FakeSession()
     flight = session.insert(Flight(dep_delay=3, origin=Airport.key("JFK")))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from ormdb.clock import SystemClock
+from ormdb.clock import Clock, SystemClock
 from ormdb.database.database import Database
 from ormdb.database.opening import prepare_schema
 from ormdb.ir.expr import Compare, CompareOp, Expr, FieldRef, InList, Literal
@@ -183,9 +183,9 @@ AIRLINE: Final = SchemaBundle(
 )
 
 
-def open_airline(engine: Engine, flights: int = 0) -> Database:
+def open_airline(engine: Engine, flights: int = 0, *, clock: Clock | None = None) -> Database:
     """A database with this many flights, and what belongs to them."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     prepare_schema(engine, AIRLINE, clock)
     database = Database(
         engine,

@@ -1,0 +1,270 @@
+"""How a fetch is answered, told from the plan that it runs.
+
+    explain(reading, query)                  the plan, nothing is read
+    explain(reading, query, analyze=True)    the fetch is run, and each level says what it took
+
+    Trace ── run.ready: plan, access, pages ─▶ NodeExplanation of each NodePlan
+          ── levels, spending ────────────▶ actual numbers
+
+Nothing here decides anything: ways, orders and calls are read off the plan's own nodes, the calls
+through the same functions that count a plan's hops.  So an explanation cannot drift from what runs.
+
+Invariants (held by tests/unit/query/test_explain.py):
+  1. What is explained is the very plan that a fetch of the query uses.
+  2. Without `analyze` no engine call is made.
+  3. `rows_at_most` is never less than the rows of the level.
+"""
+
+from __future__ import annotations
+
+from typing import Literal as Choice
+
+from ormdb.ir.explanation import (
+    AccessPath,
+    BudgetUse,
+    Expansion,
+    Explanation,
+    FilterPart,
+    Limits,
+    NodeExplanation,
+    Ordering,
+    Step,
+    Totals,
+    bounded,
+)
+from ormdb.ir.graph import GraphQuery, Page
+from ormdb.model.spelling import spell_order
+from ormdb.query.access import column_names, key_fields
+from ormdb.query.fetch import Reading, fetch, plan_only
+from ormdb.query.hops import include_hops, root_hops
+from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, OrderPlan
+from ormdb.query.shape import PageValues
+from ormdb.query.trace import Run, Trace
+from ormdb.query.words import expression_words
+from ormdb.storage.layout import RelationLayout
+from ormdb.storage.views import PastView
+
+
+def explain(reading: Reading, query: GraphQuery, *, analyze: bool) -> Explanation:
+    """Tell how a query is answered; with `analyze`, answer it and tell what that took.
+
+    Raises:
+      QueryError, CursorError: the query does not fit the schema.
+      BudgetError: with `analyze`, as the fetch would.
+    """
+    trace = Trace(reading.clock)
+    if analyze:
+        fetch(reading, query, trace=trace)
+    else:
+        plan_only(reading, query, trace)
+    found = describe(trace, query)
+    assert found is not None, "a trace that came back has a plan"
+    return found
+
+
+def describe(trace: Trace, query: GraphQuery) -> Explanation | None:
+    """What a trace has seen so far; None if there was no plan."""
+    run = trace.run
+    if run is None:
+        return None
+    root = _root(trace, run, query.page)
+    return Explanation(
+        entity=run.ready.plan.root.entity.name,
+        version=run.view.version,
+        schema_version=run.ready.plan.schema_version,
+        is_past=isinstance(run.view, PastView),
+        engine_calls=_planned(root),
+        root=root,
+        totals=_totals(trace, run) if trace.levels else None,
+    )
+
+
+def _planned(node: NodeExplanation) -> int:
+    return node.engine_calls + sum(map(_planned, node.children))
+
+
+def _root(trace: Trace, run: Run, page: Page) -> NodeExplanation:
+    node, access = run.ready.plan.root, run.ready.access
+    most = _roots_at_most(run, page)
+    return NodeExplanation(
+        path=(),
+        entity=node.entity.name,
+        engine_calls=root_hops(node, access),
+        access=_access(run),
+        near_filter=_filter(node.filter),
+        far_filter=_filter(node.far_filter),
+        order=_root_order(node.order, access),
+        limits=Limits(limit=page.limit, offset=page.offset, cursor=_cursor(page)),
+        rows_at_most=most,
+        actual=trace.levels.get(node.number),
+        children=tuple(_include(trace, run, child, most) for child in node.children),
+    )
+
+
+def _include(trace: Trace, run: Run, node: NodePlan, parents: int | None) -> NodeExplanation:
+    expand, page = node.expand, run.ready.pages[node.number]
+    assert expand is not None
+    most = _children_at_most(expand, page, parents)
+    return NodeExplanation(
+        path=node.path,
+        entity=node.entity.name,
+        engine_calls=include_hops(node),
+        expansion=_expansion(expand),
+        near_filter=_filter(node.filter),
+        far_filter=_filter(node.far_filter),
+        order=_include_order(node.order, expand),
+        limits=Limits(limit=page.limit, offset=page.offset),
+        rows_at_most=most,
+        actual=trace.levels.get(node.number),
+        children=tuple(_include(trace, run, child, most) for child in node.children),
+    )
+
+
+def _access(run: Run) -> AccessPath:
+    access, plan = run.ready.access, run.ready.plan
+    planned, entity = plan.access, plan.root.entity
+    names = [definition.name for definition, _ in key_fields(entity, access)]
+    count = len(access.equal)
+    ranged = access.low is not None or access.high is not None
+    if access.not_null and not ranged:
+        assert access.index is not None
+        names.append(column_names(entity, access.index)[count])
+    return AccessPath(
+        kind=access.kind,
+        name=_access_name(access),
+        fixed=tuple(names[:count]),
+        listed=None if access.many is None else names[count],
+        ranged=names[count] if ranged or access.not_null else None,
+        low=None if access.low is None else ">=" if access.low.inclusive else ">",
+        high=None if access.high is None else "<=" if access.high.inclusive else "<",
+        ordered=access.ordered,
+        reverse=access.reverse,
+        instead_of=None if access is planned else planned.name,
+    )
+
+
+def _access_name(access: Access) -> str | None:
+    if access.kind == "index":
+        assert access.index is not None
+        return access.index.name
+    return None if access.relation is None else access.relation.name
+
+
+def _expansion(expand: Expand) -> Expansion:
+    if expand.kind == "to_one":
+        return Expansion(kind="to_one", steps=(_forward(expand.relation),))
+    steps = [_backward(expand)]
+    edge_order: tuple[str, ...] = ()
+    if expand.far is not None:
+        steps.append(_forward(expand.far))
+        assert expand.edge_order is not None
+        edge_order = tuple(map(spell_order, expand.edge_order.specs))
+    return Expansion(
+        kind=expand.kind, steps=tuple(steps), single=expand.single, edge_order=edge_order
+    )
+
+
+def _forward(relation: RelationLayout) -> Step:
+    by_key = relation.mode == "slot" or relation.target_lookup is None
+    return Step(relation=_name_of(relation), by="row key" if by_key else "value")
+
+
+def _backward(expand: Expand) -> Step:
+    relation, index = expand.relation, expand.ordered_index
+    has_columns = index is not None and index is not relation.index
+    by_value = relation.mode == "value" or has_columns
+    return Step(relation=_name_of(relation), by="value" if by_value else "row key")
+
+
+def _name_of(relation: RelationLayout) -> str:
+    return f"{relation.source.name}.{relation.name}"
+
+
+def _filter(plan: FilterPlan | None) -> FilterPart | None:
+    if plan is None:
+        return None
+    return FilterPart(condition=expression_words(plan.condition), hops=_hops(plan.hops))
+
+
+def _hops(hops: tuple[Hop, ...]) -> tuple[str, ...]:
+    return tuple(".".join(hop.path) for hop in hops)
+
+
+def _root_order(order: OrderPlan, access: Access) -> Ordering:
+    keys = tuple(map(spell_order, order.specs))
+    if not access.ordered:
+        return Ordering(by="sort", keys=keys, hops=_hops(order.hops))
+    if access.kind == "index":
+        assert access.index is not None
+        return Ordering(by="index", keys=keys, index=access.index.name, reverse=access.reverse)
+    return Ordering(by="rows", keys=keys, reverse=access.reverse)
+
+
+def _include_order(order: OrderPlan, expand: Expand) -> Ordering | None:
+    keys = tuple(map(spell_order, order.specs))
+    index = expand.ordered_index
+    if expand.kind == "to_one":
+        return None
+    if expand.kind == "through":
+        # Without keys the edges say the order, and they say theirs under `edge_order`.
+        return Ordering(by="sort", keys=keys, hops=_hops(order.hops)) if keys else None
+    if index is not None and index is not expand.relation.index:
+        return Ordering(by="index", keys=keys, index=index.name, reverse=expand.ordered_reverse)
+    if index is not None or expand.row_order:
+        return Ordering(by="rows", keys=keys, reverse=expand.ordered_reverse)
+    return Ordering(by="sort", keys=keys, hops=_hops(order.hops))
+
+
+def _cursor(page: Page) -> Choice["after", "before"] | None:
+    if page.before is not None:
+        return "before"
+    return None if page.after is None else "after"
+
+
+def _roots_at_most(run: Run, page: Page) -> int | None:
+    access = run.ready.access
+    bounds: list[int] = [] if page.limit is None else [page.limit]
+    if access.kind == "identity":
+        bounds.append(1 if access.many is None else len(run.ready.values[access.many]))
+    elif access.index is not None and access.index.unique:
+        # NULL may stand in a unique index any number of times.
+        whole = all(operand.index is not None for operand in access.equal)
+        missing = len(access.index.columns) - len(access.equal)
+        if whole and missing == 0:
+            bounds.append(1)
+        elif whole and missing == 1 and access.many is not None:
+            bounds.append(len(run.ready.values[access.many]))
+    return min(bounds, default=None)
+
+
+def _children_at_most(expand: Expand, page: PageValues, parents: int | None) -> int | None:
+    if parents is None:
+        return None
+    if expand.kind == "to_one" or expand.single:
+        return parents
+    return None if page.limit is None else parents * page.limit
+
+
+def _totals(trace: Trace, run: Run) -> Totals:
+    levels, spending = trace.levels.values(), run.spending
+    used = {
+        "depth": max(len(node.path) for node in run.ready.plan.nodes),
+        "fanout": spending.fanout,
+        "rows": spending.rows,
+        "edges": spending.edges,
+        "bytes": run.view.counters.bytes,
+        "time_s": trace.ended_s - trace.started_s,
+    }
+    return Totals(
+        rows=spending.rows,
+        edges=spending.edges,
+        engine_calls=sum(level.engine_calls for level in levels),
+        keys_read=sum(level.keys_read for level in levels),
+        bytes_read=sum(level.bytes_read for level in levels),
+        seconds=trace.ended_s - trace.started_s,
+        plan_was_kept=trace.plan_was_kept,
+        budget=tuple(
+            BudgetUse(name=name, used=use, allowed=bounded(getattr(spending.budget, name)))
+            for name, use in used.items()
+        ),
+    )
