@@ -1,4 +1,4 @@
-"""The command line: `ormdb import`, `schema`, `get`, `fetch`, `check`, `stats`, and upkeep.
+"""The command line: `ormdb import`, `schema`, `get`, `fetch`, `explain`, `check`, and upkeep.
 
     ormdb import northwind.sqlite northwind.ormdb
     ormdb fetch northwind.ormdb Customer --where 'country == "DE"' --include Orders:3
@@ -8,7 +8,7 @@ console     what may be printed: nothing that steers a terminal
 tables      rows as a table, graphs as a tree
 importing   import                    describing   schema
 reading     get, fetch                upkeep       check, stats, backup, restore, compact
-query_args  fetch's arguments as a query
+explaining  explain                   query_args   fetch's arguments as a query
 """
 
 from ormdb.cli.app import main as main

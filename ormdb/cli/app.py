@@ -28,6 +28,7 @@ import click
 import ormdb
 from ormdb.cli.console import safe
 from ormdb.cli.describing import schema
+from ormdb.cli.explaining import explain
 from ormdb.cli.importing import import_
 from ormdb.cli.reading import fetch, get
 from ormdb.cli.upkeep import backup, check, compact, restore, stats
@@ -46,7 +47,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for _command in (import_, schema, get, fetch, check, stats, backup, restore, compact):
+for _command in (import_, schema, get, fetch, explain, check, stats, backup, restore, compact):
     commands.add_command(_command)
 
 

@@ -9,9 +9,9 @@ Without --limit a table shows the first rows only, and says so; JSON has them al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, TypedDict, Unpack
+from typing import Any, Final, TypeAlias, TypedDict, Unpack
 
 import click
 
@@ -33,6 +33,7 @@ from ormdb.ir.value import RowDict
 from ormdb.session import Answer
 
 _TABLE_ROWS: Final = 25
+Command: TypeAlias = Callable[..., Any]
 
 _json = click.option("--json", "form", flag_value="json", help="Print one JSON array.")
 _jsonl = click.option("--jsonl", "form", flag_value="jsonl", help="Print one JSON object per line.")
@@ -41,6 +42,26 @@ _include = click.option(
     help="Follow relations, as in departures:5.plane; :5 is five rows of each parent.",
 )  # fmt: skip
 _as_of = click.option("--as-of", metavar="WHEN", help="A commit version or a timestamp.")
+_OF_QUERY = (
+    click.argument("what", metavar="ENTITY|FILE.py"),
+    click.option(
+        "--where", metavar="EXPRESSION", help="As in 'dep_delay > 120 and dest == \"LAX\"'."
+    ),
+    _include,
+    click.option(
+        "--order", multiple=True, metavar="FIELD", help="A field, with - before it if descending."
+    ),
+    click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N rows."),
+    click.option(
+        "--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Skip N rows."
+    ),
+    click.option("--after", metavar="CURSOR", help="The page behind a cursor."),
+    click.option("--before", metavar="CURSOR", help="The page in front of a cursor."),
+    click.option(
+        "--select", multiple=True, metavar="FIELDS", help="Only these fields, as in id,name."
+    ),
+    _as_of,
+)
 
 
 # A key may be a negative number, which is no option.
@@ -94,8 +115,8 @@ def get(
             output().print(table)
 
 
-class _Asked(TypedDict):
-    """The options of `fetch` that make its query."""
+class Asked(TypedDict):
+    """The options that make a query."""
 
     where: str | None
     includes: tuple[str, ...]
@@ -108,20 +129,31 @@ class _Asked(TypedDict):
     as_of: str | None
 
 
+def query_options(command: Command) -> Command:
+    """Give a command the arguments and options that make a query."""
+    for decorate in reversed(_OF_QUERY):
+        command = decorate(command)
+    return command
+
+
+def asked_query(what: str, given: Asked) -> GraphQuery:
+    """The query that a command line asks for.
+
+    Raises:
+      UsageError: a file says what to fetch, and options as well.
+      QueryError, ExpressionError: an argument cannot be read.
+    """
+    asked = QueryArguments(entity=what, **given)
+    if not what.endswith(".py"):
+        return build_query(asked)
+    if asked != QueryArguments(entity=what):
+        raise UsageError(f"{what} says what to fetch; leave out the options that say so too")
+    return read_query_file(what)
+
+
 @click.command()
 @click.argument("database")
-@click.argument("what", metavar="ENTITY|FILE.py")
-@click.option("--where", metavar="EXPRESSION", help="As in 'dep_delay > 120 and dest == \"LAX\"'.")
-@_include
-@click.option(
-    "--order", multiple=True, metavar="FIELD", help="A field, with - before it if descending."
-)
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N rows.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Skip N rows.")
-@click.option("--after", metavar="CURSOR", help="The page behind a cursor.")
-@click.option("--before", metavar="CURSOR", help="The page in front of a cursor.")
-@click.option("--select", multiple=True, metavar="FIELDS", help="Only these fields, as in id,name.")
-@_as_of
+@query_options
 @click.option("--count", "only_count", is_flag=True, help="Print the number of rows only.")
 @click.option("--stats", "with_stats", is_flag=True, help="Say what the fetch cost.")
 @_json
@@ -133,19 +165,13 @@ def fetch(
     only_count: bool,
     with_stats: bool,
     form: str | None,
-    **given: Unpack[_Asked],
+    **given: Unpack[Asked],
 ) -> None:
     """Print a graph: the rows of ENTITY with what their relations lead to.
 
     In place of an entity there may be a Python file that defines a query as `query`.
     """
-    asked = QueryArguments(entity=what, **given)
-    if what.endswith(".py"):
-        if asked != QueryArguments(entity=what):
-            raise UsageError(f"{what} says what to fetch; leave out the options that say so too")
-        query = read_query_file(what)
-    else:
-        query = build_query(asked)
+    query = asked_query(what, given)
     with ormdb.open(database, read_only=True) as db:
         if only_count:
             write_line(str(db.run_count(query)))
