@@ -39,6 +39,7 @@ from ormdb.model.fields import (
 from ormdb.model.query import Query
 from ormdb.model.relation import Key
 from ormdb.model.result import Result
+from ormdb.observe.repeats import N1Settings
 from ormdb.session import Context
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ __all__ = [
     "Json",
     "Key",
     "Many",
+    "N1Settings",
     "One",
     "Order",
     "OrmdbError",

@@ -41,6 +41,8 @@ READY_QUERIES_MAX: Final = 512  # query objects that a program runs again and ag
 ROW_CACHE_BYTES: Final = 64 * 2**20  # a graph of some 100,000 decoded rows
 ROW_CACHE_COMMITS_MAX: Final = 1_000  # looking through more of the log costs more than reading
 ROW_CACHE_EVICTED_MAX: Final = 10_000  # rows of one commit taken off one by one, under a lock
+REPEAT_SITES_MAX: Final = 1_000  # lines and shapes watched for repeats; a program has fewer
+REPEAT_TIMES_MAX: Final = 10_000  # times kept for each of them, eight bytes apiece
 GENERATED_CODE_ENTRIES_MAX: Final = 4_096  # generated functions kept, oldest dropped first
 
 # --- default fanout budget of one fetch -------------------------------------------------------

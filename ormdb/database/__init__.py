@@ -10,6 +10,8 @@ opening       files and schemas: what open() does, step by step
 database      Database
 reading       one snapshot and the queries that run on it
 writing       Transaction
+observing     queries on their way past whoever watches
+observing     queries on their way past whoever watches
 loading       bulk load
 maintenance   check, backup, restore, compact, reclaim
 """

@@ -36,6 +36,12 @@ from ormdb.database.maintenance import (
     compact_engine,
     reclaim_engine,
 )
+from ormdb.database.observing import (
+    observed_count,
+    observed_exists,
+    observed_fetch,
+    observed_get,
+)
 from ormdb.database.reading import ReadQueries, Snapshot
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
@@ -47,10 +53,10 @@ from ormdb.ir.value import RowDict, Value
 from ormdb.model.declaration import entity_name
 from ormdb.model.entity import Entity
 from ormdb.model.face import TypedSession
+from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache, PlanCacheStatistics
 from ormdb.query.explain import explain
-from ormdb.query.fetch import count, exists, fetch
 from ormdb.query.get import Getters
 from ormdb.session import Context
 from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
@@ -87,8 +93,10 @@ class Database(ReadQueries, TypedSession):
         retention: datetime.timedelta,
         cache_bytes: int = limits.ROW_CACHE_BYTES,
         classes: Iterable[type[Entity]] = (),
+        observer: Observer | None = None,
     ) -> None:
         self.engine = engine
+        self.observer = self._observer = observer or Observer(clock)
         self._classes = {entity_name(declared): declared for declared in classes}
         self._clock = clock
         self._context = context
@@ -149,6 +157,7 @@ class Database(ReadQueries, TypedSession):
                 cache=self._rows,
                 clock=self._clock,
                 context=context or self._context,
+                observer=self.observer,
                 as_of=as_of,
                 on_close=self._snapshots.discard,
             )
@@ -167,7 +176,7 @@ class Database(ReadQueries, TypedSession):
     def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
         """Fetch a graph at the newest commit, or as of the query's."""
         with self.snapshot(context=context) as snapshot:
-            return fetch(snapshot.reading(query), query)
+            return observed_fetch(self.observer, snapshot.reading(query), query)
 
     def run_get(
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
@@ -180,6 +189,15 @@ class Database(ReadQueries, TypedSession):
             if self._rows is not None:
                 self._rows.catch_up(txn, head.version)
             view = CurrentView(txn, head.version, self._rows)
+            if self.observer.is_watching():
+                return observed_get(
+                    self.observer,
+                    self._getters,
+                    (layout, view),
+                    (entity, identity),
+                    context=context or self._context,
+                    clock=self._clock,
+                )
             return self._getters.getter(layout, entity).get(view, identity)
         finally:
             txn.close()
@@ -187,12 +205,12 @@ class Database(ReadQueries, TypedSession):
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         """How many roots the query's filter keeps."""
         with self.snapshot(context=context) as snapshot:
-            return count(snapshot.reading(query), query)
+            return observed_count(self.observer, snapshot.reading(query), query)
 
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         """Whether the query's filter keeps any root."""
         with self.snapshot(context=context) as snapshot:
-            return exists(snapshot.reading(query), query)
+            return observed_exists(self.observer, snapshot.reading(query), query)
 
     def run_explain(
         self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
@@ -213,6 +231,7 @@ class Database(ReadQueries, TypedSession):
             getters=self._getters,
             clock=self._clock,
             context=context or self._context,
+            observer=self.observer,
         )
 
     def begin(self, *, context: Context | None = None) -> Transaction:

@@ -34,6 +34,8 @@ from ormdb.errors import CorruptionError, ReadOnlyError, UsageError
 from ormdb.ir.schema import SchemaBundle
 from ormdb.model.build import build_bundle
 from ormdb.model.entity import Entity
+from ormdb.observe.observer import Observer
+from ormdb.observe.repeats import N1Settings
 from ormdb.session import Context
 from ormdb.storage.changelog import ChangeSet, append_entry
 from ormdb.storage.engine import Engine, ReadTransaction, WriteTransaction
@@ -57,6 +59,8 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
     snapshot_age_s: float = limits.SNAPSHOT_AGE_S_MAX,
     map_bytes: int = limits.MAP_BYTES_INITIAL,
     cache_bytes: int = limits.ROW_CACHE_BYTES,
+    slow_query_s: float | None = None,
+    detect_n_plus_one: bool | N1Settings = False,
     context: Context | None = None,
     clock: Clock | None = None,
 ) -> Database:
@@ -73,6 +77,10 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
       snapshot_age_s: a snapshot held longer is let go.
       map_bytes: the initial address space of the file; it grows by itself.
       cache_bytes: about how much memory may hold rows that were read before; 0 for none.
+      slow_query_s: a query that takes this long is logged with its explanation, as a WARNING of
+        the logger `ormdb.query`; None logs none.
+      detect_n_plus_one: warn, through the same logger, when one line of the program asks for the
+        same shape again and again; settings say how often is too often.
       context: who asks when a call does not say; the system by default.
       clock: where time and randomness come from.
 
@@ -107,11 +115,17 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
             context=context or Context.system(),
             retention=retention,
             cache_bytes=cache_bytes,
+            observer=_observer(given_clock, slow_query_s, detect_n_plus_one),
             classes=() if schema is None or isinstance(schema, SchemaBundle | str) else schema,
         )
     except BaseException:
         engine.close()
         raise
+
+
+def _observer(clock: Clock, slow_query_s: float | None, repeats: bool | N1Settings) -> Observer:
+    settings = N1Settings() if repeats is True else repeats or None
+    return Observer(clock, slow_query_s=slow_query_s, repeats=settings)
 
 
 def declared_bundle(schema: Schema) -> SchemaBundle:

@@ -23,16 +23,23 @@ from types import TracebackType
 from typing import Self
 
 from ormdb.clock import Clock
+from ormdb.database.observing import (
+    observed_count,
+    observed_exists,
+    observed_fetch,
+    observed_get,
+)
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.face import TypedReader
+from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache
 from ormdb.query.explain import explain
-from ormdb.query.fetch import Reading, count, exists, fetch
+from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
 from ormdb.session import Context
 from ormdb.storage.changelog import version_at
@@ -51,6 +58,8 @@ class ReadQueries(TypedReader):
     _plans: PlanCache
     _getters: Getters
     _clock: Clock
+    _context: Context
+    _observer: Observer
 
     def _place(self) -> tuple[Layout, View]:
         raise AssertionError("each reader says where it reads")
@@ -60,22 +69,31 @@ class ReadQueries(TypedReader):
 
     def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
         """Fetch a graph."""
-        return fetch(self._reading(query, context), query)
+        return observed_fetch(self._observer, self._reading(query, context), query)
 
     def run_get(
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
     ) -> RowDict | None:
         """One row by its identity, with all its fields; None when there is none."""
         layout, view = self._place()
+        if self._observer.is_watching():
+            return observed_get(
+                self._observer,
+                self._getters,
+                (layout, view),
+                (entity, identity),
+                context=context or self._context,
+                clock=self._clock,
+            )
         return self._getters.getter(layout, entity).get(view, identity)
 
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         """How many roots the query's filter keeps."""
-        return count(self._reading(query, context), query)
+        return observed_count(self._observer, self._reading(query, context), query)
 
     def run_exists(self, query: GraphQuery, *, context: Context | None = None) -> bool:
         """Whether the query's filter keeps any root."""
-        return exists(self._reading(query, context), query)
+        return observed_exists(self._observer, self._reading(query, context), query)
 
     def run_explain(
         self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
@@ -87,7 +105,7 @@ class ReadQueries(TypedReader):
 class Snapshot(ReadQueries):
     """A reader that keeps seeing one commit."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a database shares with its snapshots
         self,
         txn: ReadTransaction,
         head: Head,
@@ -98,6 +116,7 @@ class Snapshot(ReadQueries):
         cache: RowCache | None,
         clock: Clock,
         context: Context,
+        observer: Observer,
         as_of: AsOf | None = None,
         on_close: Callable[[Snapshot], None] | None = None,
     ) -> None:
@@ -109,6 +128,7 @@ class Snapshot(ReadQueries):
         self._cache = cache
         self._clock = clock
         self._context = context
+        self._observer = observer
         self._on_close = on_close
         self._open = True
         self._lock = threading.Lock()

@@ -33,6 +33,7 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
 from ormdb.model.face import TypedWriter
+from ormdb.observe.observer import Observer
 from ormdb.query.cache import PlanCache
 from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
@@ -55,12 +56,14 @@ class Transaction(ReadQueries, TypedWriter):
         getters: Getters,
         clock: Clock,
         context: Context,
+        observer: Observer,
     ) -> None:
         self._committer = committer
         self._plans = plans
         self._getters = getters
         self._clock = clock
         self._context = context
+        self._observer = observer
         self._reads = ReadSet()
         self._snapshot: Snapshot | None = snapshot()
         self._read_at = self._snapshot.version

@@ -1,8 +1,13 @@
 """What programs that test themselves against ormdb may use.
 
+queries             `assert_max_queries`: a bound for the queries of a block
 counting            an engine that counts its calls and the keys they touch
 strategies          Hypothesis strategies for values, types, expressions and other nodes of `ir`
 schema_strategies   Hypothesis strategies for whole schemas that pass validation
 
 Hypothesis is an extra, so this package imports neither of the last two by itself.
 """
+
+from ormdb.testing.queries import assert_max_queries
+
+__all__ = ["assert_max_queries"]

@@ -19,6 +19,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Json",
         "Key",
         "Many",
+        "N1Settings",
         "One",
         "Order",
         "OrmdbError",
@@ -43,6 +44,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "sequence",
         "uuid7",
     ),
+    "ormdb.testing": ("assert_max_queries",),
 }
 
 

@@ -39,6 +39,7 @@ from ormdb.ir.value import (
     Type,
     Value,
 )
+from ormdb.observe.observer import Observer
 from ormdb.session import Context
 from ormdb.storage.engine import Engine
 
@@ -183,7 +184,13 @@ AIRLINE: Final = SchemaBundle(
 )
 
 
-def open_airline(engine: Engine, flights: int = 0, *, clock: Clock | None = None) -> Database:
+def open_airline(
+    engine: Engine,
+    flights: int = 0,
+    *,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
+) -> Database:
     """A database with this many flights, and what belongs to them."""
     clock = clock or SystemClock()
     prepare_schema(engine, AIRLINE, clock)
@@ -192,6 +199,7 @@ def open_airline(engine: Engine, flights: int = 0, *, clock: Clock | None = None
         clock=clock,
         context=Context.system(),
         retention=datetime.timedelta(days=1),
+        observer=observer,
         cache_bytes=0,  # so that every fetch makes the calls of its plan
     )
     if flights:
