@@ -21,6 +21,7 @@ from typing import Self
 from ormdb.clock import Clock
 from ormdb.errors import OrmdbError
 from ormdb.ir.graph import GraphQuery
+from ormdb.ir.show import one_line
 from ormdb.ir.value import RowDict, Value
 from ormdb.observe.calls import Cost, Operation
 from ormdb.observe.observer import Observer
@@ -74,7 +75,7 @@ class QueryCall:
                 return query_words(self._query)
             except TypeError:  # a name that is no text, which the query is refused for
                 pass
-        return self.entity
+        return one_line(self.entity)
 
     def remedy(self) -> str | None:
         """The include that would replace many of these."""
@@ -107,7 +108,7 @@ class GetCall:
         """The entity and its identity, with ? for every value."""
         known = self._layout.entities.get(self.entity)
         identity = () if known is None else known.entity.identity
-        return f"{self.entity}({', '.join(f'{name} = ?' for name in identity)})"
+        return one_line(f"{self.entity}({', '.join(f'{name} = ?' for name in identity)})")
 
     def remedy(self) -> str | None:
         """The relations that lead to such rows."""

@@ -28,6 +28,7 @@ from typing import Literal as Choice
 import msgspec
 
 from ormdb.errors import ProtocolError
+from ormdb.ir.show import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +207,7 @@ def _text(whole: Explanation) -> Iterator[str]:
     calls = _counted(whole.engine_calls, "engine call")
     past = ", read through history" if whole.is_past else ""
     yield (
-        f"{_one_line(whole.entity)} at commit {whole.version}, "
+        f"{one_line(whole.entity)} at commit {whole.version}, "
         f"schema version {whole.schema_version}{past}: {calls} planned"
     )
     yield from _node_text(whole.root, "")
@@ -217,11 +218,11 @@ def _text(whole: Explanation) -> Iterator[str]:
 def _node_text(node: NodeExplanation, margin: str) -> Iterator[str]:
     below = "│" if node.children else " "
     for name, fact in _facts(node):
-        yield f"{margin}{below}  {name:<8} {_one_line(fact)}".rstrip()
+        yield f"{margin}{below}  {name:<8} {one_line(fact)}".rstrip()
     for at, child in enumerate(node.children, 1):
         last = at == len(node.children)
         shown = f"{child.path[-1]}: {child.entity}"
-        yield f"{margin}{'└' if last else '├'}─ {_one_line(shown)}"
+        yield f"{margin}{'└' if last else '├'}─ {one_line(shown)}"
         yield from _node_text(child, margin + ("   " if last else "│  "))
 
 
@@ -325,8 +326,3 @@ def bounded(bound: float) -> int | float | None:
 
 def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def _one_line(text: str) -> str:
-    """Names are the user's: what is not printable would tear the tree."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

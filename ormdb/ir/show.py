@@ -70,6 +70,11 @@ def show_value(value: Value) -> str:
     return f"{name} {_spelling(value)}"
 
 
+def one_line(text: str) -> str:
+    """Return `text` with ? for whatever would tear a line or steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _spelling(value: Value) -> str:
     if isinstance(value, datetime.timedelta | datetime.datetime | datetime.date | datetime.time):
         return str(value)
@@ -80,7 +85,7 @@ def _spelling(value: Value) -> str:
         return f"of {value.bit_length()} bits"
     if isinstance(value, bytes | bytearray) and len(value) > _SHOWN_CHARS_MAX // 2:
         return f"{bytes(value[: _SHOWN_CHARS_MAX // 2])!r}… ({len(value)} bytes)"
-    return _cut("".join(c if c.isprintable() else "?" for c in _short.repr(value)))
+    return _cut(one_line(_short.repr(value)))
 
 
 def _cut(text: str) -> str:

@@ -9,6 +9,7 @@ question for NULL is another question.
 Invariants (held by tests/unit/query/test_words.py):
   1. No literal, no cursor and no time of a query is in its words or its digest's input.
   2. Queries of one shape have one digest.
+  3. Words are one line, whatever the names are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ormdb.ir.expr import (
     Param,
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
+from ormdb.ir.show import one_line
 from ormdb.model.spelling import spell_expression, spell_query
 from ormdb.query.shape import Shape
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
@@ -49,8 +51,8 @@ def expression_words(expr: Expr) -> str:
 
 
 def query_words(query: GraphQuery) -> str:
-    """A query with ? in place of its values, without its page and its time."""
-    return spell_query(_masked_query(query), query.entity)
+    """A query with ? in place of its values, without its cursor, its time and its budget."""
+    return one_line(spell_query(_masked_query(query), query.entity))
 
 
 def shape_digest(shape: Shape) -> str:

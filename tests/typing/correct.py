@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any, Literal, assert_type
 
-from ormdb import Assignment, Column, Key, Order, Predicate, Query, Result
+from ormdb import Assignment, Column, Explanation, Key, Order, Predicate, Query, Result
 from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
@@ -112,6 +112,8 @@ def reading(db: TypedSession) -> None:
     assert_type(db.first(Flight.where(Flight.id > 1)), Flight | None)
     assert_type(db.one(Plane), Plane)
     assert_type(db.count(Plane), int)
+    assert_type(db.explain(Plane, analyze=True), Explanation)
+    assert_type(db.explain(queries()).to_text(), str)
     assert_type(db.exists(Plane.key("N1")), bool)
     last = Airport.departures.limit(1).named("last")
     assert_type(last.of(result[0]), tuple[Flight, ...])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_a_call_that_fails_is_recorded_with_its_error(
     assert "ended by limit.budget" in log.records[0].getMessage()
     assert facts(log.records[2])["shape"] == ""
     assert "fetch Flight: 0 rows" in log.records[2].getMessage()
+
+
+def test_a_name_never_begins_a_new_line_of_the_log(
+    airline: Database, log: pytest.LogCaptureFixture
+) -> None:
+    for entity in ("no\nsuch", "x\x1b[31m"):
+        with pytest.raises(QueryError):
+            airline.run_get(entity, (1,))
+        with pytest.raises(QueryError):
+            airline.run_fetch(GraphQuery(entity=entity))
+        with pytest.raises(QueryError):
+            airline.run_fetch(replace(_refused(), entity=entity))
+    assert len(log.records) == 6
+    assert all(record.getMessage().isprintable() for record in log.records)
 
 
 def _refused() -> GraphQuery:

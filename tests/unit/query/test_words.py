@@ -89,6 +89,13 @@ def test_a_query_in_words_keeps_its_values_to_itself() -> None:
     )
 
 
+def test_words_are_one_line_whatever_the_names_are() -> None:
+    hostile = replace(query("a"), entity="Flight\n2026 ERROR all is lost\x1b[2J", select=("a\rb",))
+    words = query_words(hostile)
+    assert words.isprintable()
+    assert words.startswith("Flight?2026 ERROR all is lost?[2J.where(")
+
+
 def test_queries_of_one_shape_have_one_digest() -> None:
     def digest(asked: GraphQuery) -> str:
         return shape_digest(take_shape(asked).shape)
