@@ -19,6 +19,8 @@ This is the definition; generated code must agree with it.  None is NULL, and:
     % and -7 % 3 == 2                   the sign of the divisor, also for decimals
     text                                compared by code point
     enum                                ordered by the position of the variant, given `resolve`
+    what at() finds in JSON             NULL where nothing lies; compared as `ir.documents` says,
+                                        and NULL in a function that takes a text, unless it is one
 
 `and` and `or` stop at the first item that decides, so what comes after it is not evaluated.
 
@@ -45,6 +47,13 @@ from ormdb.clock import Clock
 from ormdb.errors import QueryError, ValueRangeError
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
+from ormdb.ir.documents import (
+    compare_json,
+    contains_document,
+    find_at,
+    is_json_in,
+    is_object_with,
+)
 from ormdb.ir.expr import (
     And,
     Arithmetic,
@@ -60,6 +69,8 @@ from ormdb.ir.expr import (
     Param,
 )
 from ormdb.ir.expression_type import Resolve, Resolved, coerce_literals, expression_type
+from ormdb.ir.function_type import is_extract
+from ormdb.ir.patterns import read_pattern
 from ormdb.ir.show import show_value
 from ormdb.ir.value import DecimalType, EnumType, Type, Value
 
@@ -160,6 +171,8 @@ class _Evaluation:
             case Compare():
                 return self._compare(expr)
             case InList(operand=operand, items=items):
+                if is_extract(operand):
+                    return is_json_in(self.value(items), self.value(operand))
                 return _is_in(self.value(operand), self.value(items))
             case IsNull(operand=operand):
                 return self.value(operand) is None
@@ -199,6 +212,8 @@ class _Evaluation:
         left, right = self.value(expr.left), self.value(expr.right)
         if left is None or right is None:
             return None
+        if is_extract(expr.left) or is_extract(expr.right):
+            return compare_json(expr.op, left, right)
         if expr.op not in {"==", "!="} and type(left) is str and type(right) is str:
             variants = self._variants(expr.left) or self._variants(expr.right)
             if variants:
@@ -439,6 +454,15 @@ def _year(moment: datetime.date) -> int:
     return moment.year
 
 
+def _of_text(ask: Callable[[str, str], bool]) -> Callable[[Value, str], bool | None]:
+    """A question about a text; NULL of anything else, which at() may have found in JSON."""
+
+    def asked(text: Value, given: str) -> bool | None:
+        return ask(text, given) if isinstance(text, str) else None
+
+    return asked
+
+
 _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "lower": str.lower,
     "upper": str.upper,
@@ -447,4 +471,16 @@ _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "abs": _absolute,
     "concat": lambda *parts: "".join(parts),
     "year": _year,
+    "like": _of_text(lambda text, pattern: read_pattern(pattern)(text)),
+    "ilike": _of_text(lambda text, pattern: read_pattern(pattern, folded=True)(text)),
+    "starts_with": _of_text(str.startswith),
+    "ends_with": _of_text(str.endswith),
+    "contains": _of_text(lambda text, part: part in text),
+    "istarts_with": _of_text(lambda text, part: text.casefold().startswith(part.casefold())),
+    "iends_with": _of_text(lambda text, part: text.casefold().endswith(part.casefold())),
+    "icontains": _of_text(lambda text, part: part.casefold() in text.casefold()),
+    "has": operator.contains,
+    "has_key": is_object_with,
+    "contains_json": contains_document,
+    "at": find_at,
 }

@@ -22,7 +22,28 @@ CompareOp: TypeAlias = Choice["==", "!=", "<", "<=", ">", ">="]
 ArithmeticOp: TypeAlias = Choice["+", "-", "*", "/", "%"]
 # Every function of the language.  Arguments are positional.
 FunctionName: TypeAlias = Choice[
-    "lower", "upper", "length", "abs", "coalesce", "concat", "trim", "now", "uuid7", "year"
+    "lower",
+    "upper",
+    "length",
+    "abs",
+    "coalesce",
+    "concat",
+    "trim",
+    "now",
+    "uuid7",
+    "year",
+    "like",
+    "ilike",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "istarts_with",
+    "iends_with",
+    "icontains",
+    "has",
+    "has_key",
+    "contains_json",
+    "at",
 ]
 
 

@@ -8,7 +8,8 @@
 A literal takes the form of what it stands beside (`ir.coerce`).
 
 Int goes with float and with decimal; float and decimal never meet, because no result of theirs is
-exact in either.  JSON, lists and structs can only be tested with `is None`.
+exact in either.  JSON, lists and structs can only be tested with `is None` and asked by functions
+(`ir.function_type`); what at() finds in JSON compares with bools, numbers and texts.
 
 Invariants (held by tests/property/test_expression_laws.py and
 tests/unit/ir/test_expression_type.py):
@@ -21,11 +22,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeGuard, assert_never
+from typing import TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
-from ormdb.ir.coerce import ANY_DECIMAL, a_class, a_type, coerce_value, literal_type
+from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, literal_type
 from ormdb.ir.expr import (
     And,
     Arithmetic,
@@ -40,21 +41,19 @@ from ormdb.ir.expr import (
     Or,
     Param,
 )
+from ormdb.ir.function_type import Typed, are_comparable, call_type, condition, is_extract
 from ormdb.ir.show import show_value
 from ormdb.ir.value import (
     BoolType,
-    BytesType,
     DateType,
     DecimalType,
     DurationType,
     EnumType,
     FloatType,
     IntType,
-    ListType,
     TextType,
     TimestampType,
     Type,
-    UuidType,
     Value,
     is_scalar,
 )
@@ -158,16 +157,6 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
 # --- the pass over the tree ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Typed:
-    """A converted expression, its type (None: NULL alone), and how error texts call it."""
-
-    expr: Expr
-    kind: Type | None
-    nullable: bool
-    label: str
-
-
 class _Checker:
     """Types an expression from its leaves up, converting literals on the way."""
 
@@ -175,14 +164,14 @@ class _Checker:
         self._resolve = resolve
         self._nodes_left = limits.EXPRESSION_NODES_MAX
 
-    def visit(self, expr: Expr, depth: int) -> _Typed:
+    def visit(self, expr: Expr, depth: int) -> Typed:
         self._count(depth)
         match expr:
             case Literal(value=value):
                 return _literal(value)
             case FieldRef(path=path):
                 found = self._resolve(path)
-                return _Typed(expr, found.type, found.optional, found.name)
+                return Typed(expr, found.type, found.optional, found.name)
             case Param(index=index):
                 raise QueryError(f"parameter {index} has no type; put the value in its place")
             case Compare():
@@ -191,7 +180,7 @@ class _Checker:
                 return self._in_list(expr, depth)
             case IsNull(operand=operand):
                 inner = self.visit(operand, depth + 1)
-                return _condition(IsNull(operand=inner.expr), nullable=False)
+                return condition(IsNull(operand=inner.expr), nullable=False)
             case And(items=items):
                 parts = [self._condition(item, depth) for item in items]
                 return _junction(And(items=tuple(part.expr for part in parts)), parts)
@@ -200,12 +189,12 @@ class _Checker:
                 return _junction(Or(items=tuple(part.expr for part in parts)), parts)
             case Not(operand=operand):
                 inner = self._condition(operand, depth)
-                return _condition(Not(operand=inner.expr), nullable=inner.nullable)
+                return condition(Not(operand=inner.expr), nullable=inner.nullable)
             case Arithmetic():
                 return self._arithmetic(expr, depth)
             case Call():
                 arguments = [self.visit(argument, depth + 1) for argument in expr.arguments]
-                return _call(expr, arguments)
+                return call_type(expr, arguments)
         assert_never(expr)
 
     def _count(self, depth: int) -> None:
@@ -219,33 +208,37 @@ class _Checker:
         if self._nodes_left < 0:
             raise _too_many_nodes()
 
-    def _condition(self, expr: Expr, depth: int) -> _Typed:
+    def _condition(self, expr: Expr, depth: int) -> Typed:
         found = self.visit(expr, depth + 1)
         _require_condition(found)
         return found
 
-    def _compare(self, expr: Compare, depth: int) -> _Typed:
+    def _compare(self, expr: Compare, depth: int) -> Typed:
         left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
-        left, right = _beside(left, right), _beside(right, left)
+        if not (is_extract(left.expr) or is_extract(right.expr)):
+            left, right = _beside(left, right), _beside(right, left)
         if left.kind is None or right.kind is None:
             other = left if right.kind is None else right
             raise QueryError(
                 f"{other.label} is compared with NULL, which is never true; write "
                 f"`{other.label} is None` or `is not None`"
             )
-        if not _are_comparable(left.kind, right.kind):
+        if is_extract(left.expr) or is_extract(right.expr):
+            _require_json_operand(left)
+            _require_json_operand(right)
+        elif not are_comparable(left.kind, right.kind):
             raise QueryError(
                 f"{left.label} is {a_type(left.kind)} and cannot be compared with {right.label}, "
                 f"{a_type(right.kind)}; {_remedy(left.kind, right.kind)}"
             )
         if isinstance(left.kind, EnumType) and expr.op not in {"==", "!="}:
             _require_plain_operands(left, right)
-        return _condition(
+        return condition(
             Compare(op=expr.op, left=left.expr, right=right.expr),
             nullable=left.nullable or right.nullable,
         )
 
-    def _in_list(self, expr: InList, depth: int) -> _Typed:
+    def _in_list(self, expr: InList, depth: int) -> Typed:
         operand = self.visit(expr.operand, depth + 1)
         self._count(depth)  # the list
         items = expr.items.value if isinstance(expr.items, Literal) else None
@@ -256,18 +249,23 @@ class _Checker:
                 f"a list of {len(items)} items is over {limits.IN_LIST_ITEMS_MAX}; split it",
                 limit="IN_LIST_ITEMS_MAX",
             )
-        kind = operand.kind
+        kind, present = operand.kind, [item for item in items if item is not None]
         if kind is None:
             raise QueryError("NULL is in no list; name a field before `in`")
-        if not is_scalar(kind):
+        if is_extract(operand.expr):
+            values = items
+            for item in present:
+                _require_json_operand(_literal(item))
+        elif not is_scalar(kind):
             raise _not_comparable(operand)
-        values = tuple([coerce_value(kind, item, operand.label) for item in items])
-        nullable = bool(items) and (operand.nullable or any(item is None for item in items))
-        return _condition(
+        else:
+            values = tuple([coerce_value(kind, item, operand.label) for item in items])
+        nullable = bool(items) and (operand.nullable or len(present) < len(items))
+        return condition(
             InList(operand=operand.expr, items=Literal(value=values)), nullable=nullable
         )
 
-    def _arithmetic(self, expr: Arithmetic, depth: int) -> _Typed:
+    def _arithmetic(self, expr: Arithmetic, depth: int) -> Typed:
         left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
         left, right = _beside_decimal(left, right), _beside_decimal(right, left)
         kind = _result_type(expr.op, left.kind, right.kind)
@@ -277,7 +275,7 @@ class _Checker:
                 f"do not go together under '{expr.op}'; "
                 f"{_remedy_for_arithmetic(left.kind, right.kind)}"
             )
-        return _Typed(
+        return Typed(
             Arithmetic(op=expr.op, left=left.expr, right=right.expr),
             kind,
             left.nullable or right.nullable or expr.op in {"/", "%"},
@@ -285,15 +283,11 @@ class _Checker:
         )
 
 
-def _condition(expr: Expr, *, nullable: bool) -> _Typed:
-    return _Typed(expr, BoolType(), nullable, "the condition")
+def _junction(expr: Expr, parts: list[Typed]) -> Typed:
+    return condition(expr, nullable=any(part.nullable for part in parts))
 
 
-def _junction(expr: Expr, parts: list[_Typed]) -> _Typed:
-    return _condition(expr, nullable=any(part.nullable for part in parts))
-
-
-def _require_condition(found: _Typed) -> None:
+def _require_condition(found: Typed) -> None:
     if found.kind is not None and not isinstance(found.kind, BoolType):
         raise QueryError(
             f"{found.label} is {a_type(found.kind)}, not a condition; compare it with "
@@ -301,7 +295,18 @@ def _require_condition(found: _Typed) -> None:
         )
 
 
-def _require_plain_operands(left: _Typed, right: _Typed) -> None:
+def _require_json_operand(side: Typed) -> None:
+    """What stands beside the result of at() is of a kind that JSON has, or such a result."""
+    if is_extract(side.expr) or isinstance(side.kind, BoolType | IntType | FloatType | TextType):
+        return
+    remedy = "compare it with a bool, a number or a text"
+    raise QueryError(
+        f"what at() finds in JSON cannot be compared with {side.label}, {a_type(side.kind)}; "
+        f"{remedy}"
+    )
+
+
+def _require_plain_operands(left: Typed, right: Typed) -> None:
     """Variants have an order only where their enum is known: beside a field."""
     for side in (left, right):
         if not isinstance(side.expr, FieldRef | Literal):
@@ -313,18 +318,18 @@ def _require_plain_operands(left: _Typed, right: _Typed) -> None:
 # --- literals -----------------------------------------------------------------------------------
 
 
-def _literal(value: Value) -> _Typed:
+def _literal(value: Value) -> Typed:
     if value is None:
-        return _Typed(Literal(value=None), None, True, "NULL")
+        return Typed(Literal(value=None), None, True, "NULL")
     kind = literal_type(value)
     if isinstance(kind, IntType) and not limits.INT_MIN <= value <= limits.INT_MAX:
         raise QueryError(f"the {show_value(value)} does not fit 64 bits; use a smaller number")
     if isinstance(kind, FloatType) and math.isnan(value):
         raise QueryError("nan is no value; write `is None` for a missing one")
-    return _Typed(Literal(value=value), kind, False, f"the {show_value(value)}")
+    return Typed(Literal(value=value), kind, False, f"the {show_value(value)}")
 
 
-def _beside(literal: _Typed, other: _Typed) -> _Typed:
+def _beside(literal: Typed, other: Typed) -> Typed:
     """A literal in the form of what it is compared with; anything else as it is."""
     if not isinstance(literal.expr, Literal) or isinstance(other.expr, Literal):
         return literal
@@ -334,17 +339,17 @@ def _beside(literal: _Typed, other: _Typed) -> _Typed:
         raise _not_comparable(other)
     value = coerce_value(other.kind, literal.expr.value, other.label)
     kind = literal_type(value) if isinstance(value, int | float) else other.kind
-    return _Typed(Literal(value=value), kind, literal.nullable, literal.label)
+    return Typed(Literal(value=value), kind, literal.nullable, literal.label)
 
 
-def _beside_decimal(literal: _Typed, other: _Typed) -> _Typed:
+def _beside_decimal(literal: Typed, other: Typed) -> Typed:
     """A float in a calculation with a decimal means the decimal it is spelled as."""
     if not isinstance(literal.expr, Literal) or not isinstance(literal.kind, FloatType):
         return literal
     if not isinstance(other.kind, DecimalType):
         return literal
     value = coerce_value(other.kind, literal.expr.value, other.label)
-    return _Typed(Literal(value=value), ANY_DECIMAL, literal.nullable, literal.label)
+    return Typed(Literal(value=value), ANY_DECIMAL, literal.nullable, literal.label)
 
 
 def _is_tuple(value: Value) -> TypeGuard[tuple[Value, ...]]:
@@ -352,15 +357,6 @@ def _is_tuple(value: Value) -> TypeGuard[tuple[Value, ...]]:
 
 
 # --- rules --------------------------------------------------------------------------------------
-
-
-def _are_comparable(left: Type, right: Type) -> bool:
-    numbers = {type(left), type(right)}
-    if numbers in ({IntType, FloatType}, {IntType, DecimalType}):
-        return True
-    if isinstance(left, EnumType) or isinstance(right, EnumType):
-        return left == right
-    return type(left) is type(right) and is_scalar(left)
 
 
 def _is_assignable(expected: Type, kind: Type) -> bool:
@@ -395,92 +391,6 @@ def _result_type(op: str, left: Type | None, right: Type | None) -> Type | None:
             return None
 
 
-def _call(expr: Call, arguments: list[_Typed]) -> _Typed:
-    if expr.name == "coalesce":
-        return _coalesce(arguments)
-    count, accepted, result = _SIGNATURES[expr.name]
-    if count is not None and len(arguments) != count:
-        raise QueryError(
-            f"{expr.name}() takes {count} argument{'' if count == 1 else 's'}, not {len(arguments)}"
-        )
-    if not arguments and count is None:
-        raise QueryError(f"{expr.name}() needs at least one argument")
-    for argument in arguments:
-        if not isinstance(argument.kind, accepted):
-            wanted = " or ".join(a_class(each) for each in accepted)
-            raise QueryError(
-                f"{expr.name}() takes {wanted}; {argument.label} is {a_type(argument.kind)}"
-            )
-    kind = result if result is not None else arguments[0].kind
-    return _Typed(
-        Call(name=expr.name, arguments=tuple(argument.expr for argument in arguments)),
-        kind,
-        any(argument.nullable for argument in arguments),
-        f"{expr.name}()",
-    )
-
-
-# name: how many arguments (None: one or more), of which types, and the type of the result (None:
-# that of the argument).
-_SIGNATURES: Final[dict[str, tuple[int | None, tuple[type, ...], Type | None]]] = {
-    "lower": (1, (TextType,), TextType()),
-    "upper": (1, (TextType,), TextType()),
-    "trim": (1, (TextType,), TextType()),
-    "length": (1, (TextType, BytesType, ListType), IntType()),
-    "abs": (1, (IntType, FloatType, DecimalType, DurationType), None),
-    "concat": (None, (TextType,), TextType()),
-    "now": (0, (), TimestampType()),
-    "uuid7": (0, (), UuidType()),
-    "year": (1, (DateType, TimestampType), IntType()),
-}
-
-
-def _coalesce(arguments: list[_Typed]) -> _Typed:
-    lead = next(
-        (a for a in arguments if a.kind is not None and not isinstance(a.expr, Literal)),
-        next((a for a in arguments if a.kind is not None), None),
-    )
-    if lead is None or lead.kind is None:
-        raise QueryError("coalesce() needs an argument that is not NULL")
-    kind, converted = lead.kind, list[Expr]()
-    for argument in arguments:
-        expr = argument.expr
-        if isinstance(expr, Literal):
-            expr = Literal(value=_exactly(kind, expr.value, lead.label))
-        elif argument.kind is None or not _is_same_kind(kind, argument.kind):
-            raise QueryError(
-                f"coalesce() needs values of one type; {lead.label} is {a_type(kind)}, "
-                f"{argument.label} {a_type(argument.kind)}"
-            )
-        elif isinstance(kind, DecimalType) and isinstance(argument.kind, DecimalType):
-            scale = max(kind.scale, argument.kind.scale)
-            kind = DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=scale)
-        converted.append(expr)
-    return _Typed(
-        Call(name="coalesce", arguments=tuple(converted)),
-        kind,
-        all(argument.nullable for argument in arguments),
-        "coalesce()",
-    )
-
-
-def _exactly(kind: Type, value: Value, where: str) -> Value:
-    """A literal that becomes the result, so it has to be of the type itself."""
-    value = coerce_value(kind, value, where)
-    if value is None or isinstance(kind, EnumType) or type(literal_type(value)) is type(kind):
-        return value
-    raise QueryError(
-        f"coalesce() needs values of one type; {where} is {a_type(kind)}, "
-        f"{show_value(value)} is not exactly one"
-    )
-
-
-def _is_same_kind(left: Type, right: Type) -> bool:
-    if isinstance(left, TextType | DecimalType):
-        return type(left) is type(right)
-    return left == right
-
-
 # --- sentences ----------------------------------------------------------------------------------
 
 
@@ -492,7 +402,7 @@ def _too_many_nodes() -> LimitError:
     )
 
 
-def _not_comparable(found: _Typed) -> QueryError:
+def _not_comparable(found: Typed) -> QueryError:
     return QueryError(
         f"{found.label} is {a_type(found.kind)} and cannot be compared; test it with `is None`"
     )

@@ -7,8 +7,11 @@
 
 The language, whole:
 
-    conditions    and  or  not  ==  !=  <  <=  >  >=  in (…)  not in (…)  is None  is not None
+    conditions    and  or  not  ==  !=  <  <=  >  >=  in (…)  not in (…)  is None  is not None,
+                  1 <= a <= 3; of texts like ilike starts_with ends_with contains istarts_with
+                  iends_with icontains, of lists has, of JSON has_key contains_json
     values        + - * / %  and calls of abs coalesce concat length lower now trim upper uuid7 year
+                  at(data, "key", 0): what lies in JSON behind keys and positions
     fields        dep_delay, origin.name; a name that Python cannot spell: field("class"),
                   field("origin", "full name")
     literals      True False None 5 -1.5 1e999 (infinity) "text" b"bytes" [1, 2] {"a": 1}

@@ -47,7 +47,8 @@ def spell_value(value: Any) -> str:
         return "None"
     shown = show_value(value)
     # The kind of these is plain from their spelling.
-    return shown.partition(" ")[2] if isinstance(value, bool | int | float | str | bytes) else shown
+    plain = isinstance(value, bool | int | float | str | bytes | list | dict)
+    return shown.partition(" ")[2] if plain else shown
 
 
 def spell_order(order: OrderSpec) -> str:

@@ -6,6 +6,7 @@
     index      by_origin (origin_faa, dep_time)   first column fixed, a range on the second,
                                                   and what follows the fixed ones is the order
     relation   origin                             its rows are those of p0, in row order
+    index      by_name (name)                     starts_with(name, p0): a range of its own
     scan       always; by ranges of an int identity, which is the row order
 
 Ways are ranked by what they fix: all of an identity or unique index, then more columns before
@@ -21,12 +22,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, InList, IsNull, Literal, Not, Or, Param
+from ormdb.ir.expr import (
+    And,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+    Param,
+)
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import FieldDef, IndexDef
 from ormdb.query.convert import is_exact
 from ormdb.query.plan import Access, Bound, Operand
-from ormdb.query.shape import Shape
+from ormdb.query.shape import PREFIX_PATTERN, LiteralClass, Shape
 from ormdb.storage.layout import EntityLayout, IndexLayout, Layout, RelationLayout
 from ormdb.storage.records import is_stored
 
@@ -39,6 +52,7 @@ class _Known:
     many: int | None = None
     low: Bound | None = None
     high: Bound | None = None
+    prefix: Operand | None = None
     not_null: bool = False
 
     @property
@@ -153,6 +167,10 @@ def _learn(entity: EntityLayout, shape: Shape, known: dict[str, _Known], expr: E
             _learn_compare(entity.fields[name], shape, known, op, index)
         case Compare(op=op, left=Param(index=index), right=FieldRef(path=(name,))):
             _learn_compare(entity.fields[name], shape, known, _MIRRORED[op], index)
+        case Call(arguments=(FieldRef(path=(name,)), Param(index=index))):
+            seeks = _seeks_a_beginning(expr, shape.parameter_classes[index])
+            if seeks and is_stored(entity.fields[name]):
+                known.setdefault(name, _Known()).prefix = Operand(index)
         case InList(operand=FieldRef(path=(name,)), items=Param(index=index)):
             definition = entity.fields[name]
             if is_stored(definition) and is_exact(definition, shape.parameter_classes[index]):
@@ -165,6 +183,11 @@ def _learn(entity: EntityLayout, shape: Shape, known: dict[str, _Known], expr: E
             known.setdefault(name, _Known()).not_null = True
         case _:
             pass  # says nothing about a single field
+
+
+def _seeks_a_beginning(expr: Call, kind: LiteralClass) -> bool:
+    """Whether a function is true only of texts that begin with what it is given."""
+    return expr.name == "starts_with" or (expr.name == "like" and kind == PREFIX_PATTERN)
 
 
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -217,12 +240,13 @@ def _index_access(
     order = shape.query.order
     reverse = _serves(entity, rest, order)
     many = fact.many if fact is not None else None
-    low = fact.low if fact is not None and many is None else None
-    high = fact.high if fact is not None and many is None else None
+    prefix = fact.prefix if fact is not None and many is None else None
+    low = fact.low if fact is not None and many is None and prefix is None else None
+    high = fact.high if fact is not None and many is None and prefix is None else None
     bounded = low is not None or high is not None
     not_null = fact is not None and many is None and (fact.not_null or bounded)
     ordered = reverse is not None and many is None
-    restricts = bool(equal) or many is not None or bounded
+    restricts = bool(equal) or many is not None or bounded or prefix is not None
     if not restricts and not (ordered and shape.page.limited):
         return None
     access = Access(
@@ -232,12 +256,14 @@ def _index_access(
         many=many,
         low=low,
         high=high,
+        prefix=prefix,
         not_null=not_null,
         ordered=ordered,
         reverse=bool(reverse) if ordered else False,
     )
     score = 2.0 * len(equal) + (1.5 if many is not None else 0.0)
     score += (1.0 if low is not None else 0.0) + (1.0 if high is not None else 0.0)
+    score += 1.5 if prefix is not None else 0.0
     score += 0.5 if ordered else 0.0
     if index.unique and not rest and not any(o.index is None for o in equal):
         score += 100.0

@@ -26,6 +26,7 @@ from ormdb.errors import LimitError, QueryError
 from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef
 from ormdb.ir.expression_type import paths_in, walk
+from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import RowDict
@@ -51,6 +52,7 @@ from ormdb.query.resolve import (
     follow_path,
 )
 from ormdb.query.shape import LiteralTaker, Shape
+from ormdb.storage.asking import Question
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.expressions import Place, Translator, paths_of
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
@@ -97,7 +99,7 @@ class _Compiler:
         self.layout = layout
         self.clock = clock
         self.nodes: list[NodePlan] = []
-        self.params: dict[int, FieldDef] = {}
+        self.params: dict[int, FieldDef | Question] = {}
         # Takes the literals out in the order in which `take_shape` did: parents first.
         self._taker = LiteralTaker()
 
@@ -154,8 +156,9 @@ class _Compiler:
         self.nodes[number] = node
         return node
 
-    def converted_fields(self, shape: Shape) -> list[tuple[FieldDef, Any]]:
-        """The field that gives each parameter its type, and the class it was given as."""
+    def converted_fields(self, shape: Shape) -> list[tuple[FieldDef | Question, Any]]:
+        """The field or function that gives each parameter its type, and the class it was given
+        as."""
         classes = list(shape.parameter_classes)
         return [(self.params[index], kind) for index, kind in enumerate(classes)]
 
@@ -453,7 +456,8 @@ def _never_fails(expr: Expr, entity: EntityLayout) -> bool:
     """Whether evaluating an expression over an entity's own fields cannot raise, so that it may
     be asked before what stands to its left."""
     return not any(
-        isinstance(node, Arithmetic | Call)
+        isinstance(node, Arithmetic)
+        or (isinstance(node, Call) and node.name not in TESTS)
         or (isinstance(node, FieldRef) and not is_stored(entity.fields[node.path[0]]))
         for node in walk(expr)
     )

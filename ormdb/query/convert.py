@@ -1,6 +1,7 @@
 """Parameters to stored values: what a literal beside a field becomes when a plan runs.
 
     dep_date == "2013-01-01"     text beside a date: parsed
+    like(name, "A%")             a pattern: read
     level in ("error", "fatal")  texts beside an enum: positions, as a frozenset
     distance > 2.5               a float beside an int: left as it is, Python compares them exactly
 
@@ -22,6 +23,7 @@ from ormdb.ir.coerce import coerce_value
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import DecimalType, FloatType, IntType, Type, Value
 from ormdb.query.shape import LiteralClass
+from ormdb.storage.asking import Question
 from ormdb.storage.records import stored_value
 
 # The classes of literals that become numbers of the field's own type, but for rare values.
@@ -32,12 +34,14 @@ _NUMBER_CLASSES: Final[dict[type, frozenset[type]]] = {
 }
 
 
-def make_converter(field: FieldDef, kind: LiteralClass) -> Callable[[Value], Value]:
-    """The conversion of one parameter, given as Python class `kind` beside `field`.
+def make_converter(use: FieldDef | Question, kind: LiteralClass) -> Callable[[Value], Value]:
+    """The conversion of one parameter, given as Python class `kind` to a field or a function.
 
     `kind` is ("in", classes) for the items of a list.
     """
-    definition = field.type
+    if isinstance(use, Question):
+        return use.prepared
+    field, definition = use, use.type
 
     def convert(value: Value) -> Value:
         return stored_value(definition, coerce_value(definition, value, field.name))

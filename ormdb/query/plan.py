@@ -88,7 +88,7 @@ class Access:
     """The way to the roots.
 
     identity  `equal` are the identity's values, or `many` the list of a single one
-    index     `equal` fix the first columns; `many` or `low`/`high` restrict the next one
+    index     `equal` fix the first columns; `many`, `low`/`high` or `prefix` restrict the next one
     relation  `equal` are the foreign key's values, in the order of `relation.relation.fields`
     scan      every row, or those whose int identity lies between `low` and `high`
     `ordered`: rows come in the order the query asks for, walking backwards if `reverse`.
@@ -102,6 +102,7 @@ class Access:
     many: int | None = None
     low: Bound | None = None
     high: Bound | None = None
+    prefix: Operand | None = None  # what texts begin with; the value is a text or a pattern
     not_null: bool = False
     ordered: bool = False
     reverse: bool = False

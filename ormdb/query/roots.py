@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from ormdb import limits
 from ormdb.errors import CorruptionError
+from ormdb.ir.patterns import Pattern
 from ormdb.ir.value import Value
 from ormdb.query.decoded import decoded_rows
 from ormdb.query.follow import Level
@@ -28,6 +29,7 @@ from ormdb.storage.keys import (
     at_or_above,
     at_or_below,
     below,
+    encode_text_start,
     row_key,
     sorts_exactly,
 )
@@ -196,6 +198,11 @@ def _ranges(access: Access, index: IndexLayout, values: Sequence[Value]) -> list
         wholes = sorted(index.encode_prefix([*fixed, value]) for value in values[access.many])
         ranges = [(at_or_above(whole), at_or_below(whole)) for whole in wholes]
         return list(dict.fromkeys(ranges))  # over-long values may share one
+    if access.prefix is not None:
+        column, begin = index.columns[len(fixed)], _operand(access.prefix, values)
+        text = begin.prefix if isinstance(begin, Pattern) else begin
+        begun = prefix + encode_text_start(column, text)
+        return [(at_or_above(begun), at_or_below(begun))]
     if access.low is None and access.high is None and not access.not_null:
         return [(at_or_above(prefix), at_or_below(prefix))]
     column = index.columns[len(fixed)]

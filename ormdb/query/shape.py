@@ -6,8 +6,9 @@
     values   120, ("JFK", "LGA")
 
 Only a literal that stands directly beside a field becomes a parameter, because the field gives it
-its type.  The Python class of a literal is part of the shape, as it decides how the literal is
-converted; so is whether there is a limit or a cursor, but not which.
+its type; and one that a function such as starts_with() looks for.  The Python class of a literal is
+part of the shape, as it decides how the literal is converted; so is whether a pattern of like()
+begins with a text to seek, and whether there is a limit or a cursor, but not which.
 
 A shape is hashed and compared by recursion, so what nests too deeply is refused here.
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never, cast
+from typing import Final, TypeAlias, assert_never, cast
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
@@ -39,10 +40,16 @@ from ormdb.ir.expr import (
     Or,
     Param,
 )
+from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include, Page
+from ormdb.ir.patterns import literal_prefix
 from ormdb.ir.value import Value
 
+# A Python class; ("in", classes) of a list; ("like", …) of a pattern, which begins with a text or
+# does not.
 LiteralClass: TypeAlias = type | tuple[str, frozenset[type]]
+_OPEN_PATTERN: Final[LiteralClass] = ("like", frozenset[type]())
+PREFIX_PATTERN: Final[LiteralClass] = ("like", frozenset({str}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,11 @@ class LiteralTaker:
                 return Not(operand=self.expression(inner, depth + 1))
             case Compare() | InList() | IsNull() | Literal() | Param() | FieldRef():
                 return self.note(expr, depth)
+            case Call(name=name, arguments=(subject, Literal(value=value))) if (
+                name in TESTS and value is not None and _gives_type(name, subject)
+            ):
+                taken = self.take(value, _class_given(name, value))
+                return Call(name=name, arguments=(self.note(subject, depth + 1), taken))
             case Arithmetic() | Call():
                 return self.note(expr, depth)
         assert_never(expr)
@@ -192,6 +204,18 @@ def take_shape(query: GraphQuery) -> ShapedQuery:
 
 def _class_of(value: object) -> type[object]:
     return type(value)
+
+
+def _class_given(name: str, value: Value) -> LiteralClass:
+    """The class of what a function is given to ask with."""
+    if name == "like" and isinstance(value, str):
+        return PREFIX_PATTERN if literal_prefix(value) else _OPEN_PATTERN
+    return _class_of(value)
+
+
+def _gives_type(name: str, subject: Expr) -> bool:
+    """Whether a function knows the type of what it is given: an item is of its list's type."""
+    return name != "has" or isinstance(subject, FieldRef)
 
 
 _ANY_BUDGET = GraphQuery(entity="").budget

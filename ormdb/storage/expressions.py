@@ -29,6 +29,7 @@ from typing import Any, Final, Protocol, assert_never
 
 from ormdb import limits
 from ormdb.clock import Clock
+from ormdb.ir.documents import compare_json, is_json_in
 from ormdb.ir.evaluate import calculate, call_function, evaluate, fit_result
 from ormdb.ir.expr import (
     And,
@@ -45,8 +46,10 @@ from ormdb.ir.expr import (
     Param,
 )
 from ormdb.ir.expression_type import Resolved, paths_in, walk
+from ormdb.ir.function_type import TESTS, TEXT_TESTS, is_extract
 from ormdb.ir.schema import FieldDef
-from ormdb.ir.value import BoolType, EnumType, Value
+from ormdb.ir.value import BoolType, EnumType, ListType, Type, Value
+from ormdb.storage.asking import BINDINGS, SOURCES, Question
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import is_shown_as_stored, is_stored, shown_value, stored_value
@@ -88,14 +91,19 @@ class Translator:
     places: Places
     clock: Clock
     bindings: dict[str, Any] = field(default_factory=dict[str, Any])
-    # Per parameter: the field it is compared with, whose stored form its value must take.
-    params: dict[int, FieldDef] = field(default_factory=dict[int, FieldDef])
+    # Per parameter: the field it is compared with, whose stored form its value must take, or the
+    # function that it is given to.
+    params: dict[int, FieldDef | Question] = field(default_factory=dict[int, FieldDef | Question])
 
     def true(self, expr: Expr) -> str:
         """Source that is truthy exactly when the expression is true."""
         match expr:
+            case Compare(left=left, right=right) if is_extract(left) or is_extract(right):
+                return f"({self._compared_json(expr)} is True)"
             case Compare(op=op, left=left, right=right):
                 return self._compare(op, left, right)
+            case InList(operand=operand) if is_extract(operand):
+                return f"({self._json_in(expr)} is True)"
             case InList(operand=operand, items=items):
                 return f"({self.value(operand)[0]} in {self._items(operand, items)})"
             case IsNull(operand=operand):
@@ -107,6 +115,8 @@ class Translator:
                 return self._joined("or", [self.true(item) for item in items], "False")
             case Not(operand=operand):
                 return self.false(operand)
+            case Call(arguments=(_, Literal() | Param())) if expr.name in TESTS:
+                return self._asked(expr, "")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is True)"
         assert_never(expr)
@@ -114,8 +124,12 @@ class Translator:
     def false(self, expr: Expr) -> str:
         """Source that is truthy exactly when the expression is false."""
         match expr:
+            case Compare(left=left, right=right) if is_extract(left) or is_extract(right):
+                return f"({self._compared_json(expr)} is False)"
             case Compare(op=op, left=left, right=right):
                 return self._compare(_OPPOSITE[op], left, right)
+            case InList(operand=operand) if is_extract(operand):
+                return f"({self._json_in(expr)} is False)"
             case InList(items=Literal(value=items)) if None in items:
                 return "False"  # it could be the NULL item
             case InList(operand=operand, items=items):
@@ -137,6 +151,8 @@ class Translator:
                 return self._joined("and", [self.false(item) for item in items], "True")
             case Not(operand=operand):
                 return self.true(operand)
+            case Call(arguments=(_, Literal() | Param())) if expr.name in TESTS:
+                return self._asked(expr, "not ")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is False)"
         assert_never(expr)
@@ -195,6 +211,44 @@ class Translator:
         guard_a, a = self._guarded(a, nullable=a_nullable)
         guard_b, b = self._guarded(b, nullable=b_nullable)
         return f"({guard_a}{guard_b}{a} {op} {b})"
+
+    def _compared_json(self, expr: Compare) -> str:
+        """Source of a comparison with what at() finds: true, false or NULL."""
+        run = self._bind("json", partial(compare_json, expr.op))
+        return f"{run}({self.canonical(expr.left)}, {self.canonical(expr.right)})"
+
+    def _json_in(self, expr: InList) -> str:
+        assert isinstance(expr.items, Literal), "only a list beside a field is a parameter"
+        run = self._bind("json", partial(is_json_in, expr.items.value))
+        return f"{run}({self.canonical(expr.operand)})"
+
+    def _asked(self, expr: Call, negation: str) -> str:
+        """Source of a function that asks with a literal or a parameter."""
+        subject, given = expr.arguments
+        field_asked = isinstance(subject, FieldRef)
+        item = self._item_kind(subject)
+        question = Question(expr.name, item)
+        if isinstance(given, Param):
+            self.params[given.index] = question
+            asked_with = f"p{given.index}"
+        elif isinstance(given, Literal) and given.value is not None:
+            if expr.name == "has" and item is None:  # of no slot: the item is as it was written
+                asked_with = self._bind("c", given.value)
+            else:
+                asked_with = self._bind("c", question.prepared(given.value))
+        else:
+            return "False"
+        code, nullable = self.value(subject) if field_asked else (self.canonical(subject), True)
+        guard, code = self._guarded(code, nullable=nullable)
+        if not field_asked and expr.name in TEXT_TESTS:
+            guard += f"isinstance({code}, str) and "  # at() may have found anything
+        self.bindings.update(BINDINGS)
+        return f"({guard}{negation}{SOURCES[expr.name].format(v=code, g=asked_with)})"
+
+    def _item_kind(self, expr: Expr) -> Type | None:
+        """The type of the items of a field that is a list."""
+        kind = self.places(expr.path).field.type if isinstance(expr, FieldRef) else None
+        return kind.item if isinstance(kind, ListType) else None
 
     def _guarded(self, code: str, *, nullable: bool) -> tuple[str, str]:
         """Source that goes on if a value is not NULL, and source of the value after it."""

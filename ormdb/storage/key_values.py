@@ -91,6 +91,15 @@ def encode_value(
     return encoded.translate(_COMPLEMENT) if descending else encoded
 
 
+def encode_text_start(column: KeyColumn, start: str) -> bytes:
+    """Return what the bytes of exactly those texts begin with that begin with `start`."""
+    assert isinstance(column.type, TextType), f"{column.type} has no beginning"
+    encoded = start.encode().replace(b"\x00", TEXT_ZERO)
+    if column.nullable:
+        encoded = VALUE_MARK + encoded
+    return encoded.translate(_COMPLEMENT) if column.descending else encoded
+
+
 def decode_column(column: KeyColumn, data: bytes, start: int) -> tuple[Value, int]:
     """Return the value that begins at `start`, and where the next one begins.
 

@@ -42,7 +42,13 @@ from ormdb.storage.key_ranges import (
     row_number,
     sorts_exactly,
 )
-from ormdb.storage.key_values import KeyColumn, damaged, decode_column, encode_value
+from ormdb.storage.key_values import (
+    KeyColumn,
+    damaged,
+    decode_column,
+    encode_text_start,
+    encode_value,
+)
 
 __all__ = [
     "BatchKeyEncoder",
@@ -58,6 +64,7 @@ __all__ = [
     "decode_key",
     "encode_key",
     "encode_prefix",
+    "encode_text_start",
     "encode_value",
     "is_cut",
     "prefix_end",

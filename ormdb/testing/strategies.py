@@ -24,6 +24,7 @@ import types
 import typing
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
@@ -39,6 +40,7 @@ from ormdb.ir.expr import (
     CompareOp,
     Expr,
     FieldRef,
+    FunctionName,
     InList,
     IsNull,
     Literal,
@@ -87,6 +89,15 @@ _TEXTS: Final = (
 )
 _COMPARES: Final[tuple[CompareOp, ...]] = typing.get_args(CompareOp)
 _ARITHMETIC: Final[tuple[ArithmeticOp, ...]] = typing.get_args(ArithmeticOp)
+_TEXT_TESTS: Final[tuple[FunctionName, ...]] = (
+    "starts_with",
+    "ends_with",
+    "contains",
+    "istarts_with",
+    "iends_with",
+    "icontains",
+)
+_STEPS: Final[tuple[str | int, ...]] = ("", "a", 0, -1)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 
 
@@ -332,6 +343,7 @@ def _leaf_conditions(fields: Fields) -> st.SearchStrategy[Expr]:
         found.append(st.just(IsNull(operand=ref)))
         if isinstance(kind, BoolType):
             found.append(st.just(ref))
+        found += _tests(ref, kind, fields)
         if isinstance(kind, JsonType | ListType | StructType):
             continue
         found += [_compares(ref, kind, fields), _in_lists(ref, kind)]
@@ -354,6 +366,53 @@ def _compares(ref: FieldRef, kind: Type, fields: Fields) -> st.SearchStrategy[Ex
 def _in_lists(ref: FieldRef, kind: Type) -> st.SearchStrategy[Expr]:
     items = st.lists(values(kind) | st.none(), max_size=4).map(tuple)
     return items.map(lambda found: InList(operand=ref, items=Literal(value=found)))
+
+
+def _tests(ref: FieldRef, kind: Type, fields: Fields) -> list[st.SearchStrategy[Expr]]:
+    """What functions ask of a text, a list and JSON."""
+    match kind:
+        case TextType():
+            subjects = operands(kind, fields)
+            others = operands(kind, fields, depth=0) | _literals(texts(2))
+            patterns = _literals(_patterns())
+            return [
+                _calls(("like", "ilike"), st.tuples(st.just(ref) | subjects, patterns)),
+                _calls(_TEXT_TESTS, st.tuples(st.just(ref) | subjects, others)),
+            ]
+        case ListType(item=item):
+            wanted = operands(item, fields, depth=0)
+            return [_calls(("has",), st.tuples(st.just(ref), wanted))]
+        case JsonType():
+            found = st.lists(st.sampled_from(_STEPS), min_size=1, max_size=3).map(partial(_at, ref))
+            parts = _literals(json_values().filter(lambda value: value is not None))
+            scalars = _literals(st.booleans() | st.integers(-2, 2) | _finite_floats() | texts(3))
+            some = st.lists(st.none() | st.booleans() | st.integers(-2, 2), max_size=3).map(tuple)
+            listed = some.map(lambda items: Literal(value=items))
+            return [
+                _calls(("has_key",), st.tuples(st.just(ref) | found, _literals(texts(2)))),
+                _calls(("contains_json",), st.tuples(st.just(ref) | found, parts)),
+                st.builds(Compare, op=st.sampled_from(_COMPARES), left=found, right=scalars),
+                st.builds(Compare, op=st.sampled_from(_COMPARES), left=scalars, right=found),
+                st.builds(Compare, op=st.sampled_from(_COMPARES), left=found, right=found),
+                st.builds(InList, operand=found, items=listed),
+                _calls(("starts_with", "ilike"), st.tuples(found, _literals(st.just("a%")))),
+                st.builds(IsNull, operand=found),
+            ]
+        case _:
+            return []
+
+
+def _patterns() -> st.SearchStrategy[str]:
+    pieces = st.sampled_from(("%", "_", "a", "A", "p" * 300, "é", "ß", "\\%", "\\\\", "\0"))
+    return st.lists(pieces, max_size=6).map("".join).filter(lambda text: len(text) <= 1_000)
+
+
+def _literals(found: Strategy) -> st.SearchStrategy[Expr]:
+    return found.map(lambda value: Literal(value=value))
+
+
+def _at(ref: FieldRef, steps: Sequence[str | int]) -> Expr:
+    return Call(name="at", arguments=(ref, *(Literal(value=step) for step in steps)))
 
 
 def _results(kind: Type, fields: Fields, depth: int) -> list[st.SearchStrategy[Expr]]:
@@ -408,7 +467,7 @@ def any_expressions(*, depth: int = 4) -> st.SearchStrategy[Expr]:
     inner = any_expressions(depth=depth - 1)
     several = st.lists(inner, max_size=3).map(tuple)
     lists = st.lists(constants(), max_size=3).map(lambda items: Literal(value=tuple(items)))
-    functions = st.sampled_from(("lower", "abs", "coalesce", "now", "concat"))
+    functions = st.sampled_from(("lower", "abs", "coalesce", "now", "like", "at"))
     return st.one_of(
         *leaves,
         st.builds(Compare, op=st.sampled_from(_COMPARES), left=inner, right=inner),

@@ -24,6 +24,7 @@ from ormdb.ir.expr import (
     CompareOp,
     Expr,
     FieldRef,
+    FunctionName,
     InList,
     IsNull,
     Literal,
@@ -40,6 +41,8 @@ from ormdb.ir.value import (
     EnumType,
     FloatType,
     IntType,
+    JsonType,
+    ListType,
     TextType,
     TimestampType,
     Type,
@@ -52,6 +55,46 @@ Path: TypeAlias = tuple[str, ...]
 OPERATORS: Final[tuple[CompareOp, ...]] = ("==", "!=", "<", "<=", ">", ">=")
 _NUMBERS: Final[tuple[Type, ...]] = (IntType(), FloatType())
 _DAYS: Final[tuple[Type, ...]] = (DateType(), TimestampType())
+_TEXT_TESTS: Final[tuple[FunctionName, ...]] = (
+    "like",
+    "like",
+    "ilike",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "istarts_with",
+    "iends_with",
+    "icontains",
+)
+_JSON_STEPS: Final[tuple[tuple[str | int, ...], ...]] = (
+    ("k",),
+    ("k",),
+    ("k",),
+    ("k", "n"),
+    ("k", "n", 0),
+    ("k", "n", -1),
+    (0,),
+    (-2,),
+    (7, "k"),
+)
+_JSON_SCALARS: Final[tuple[bool | int | float | str, ...]] = (True, False, 1, 1.0, 1.5, 2, "a", "b")
+_JSON_PARTS: Final[tuple[Value, ...]] = (
+    [],
+    {},
+    [1],
+    ["a", 1.0, "a"],
+    [None],
+    {"k": {}},
+    {"k": 1},
+    {"k": True},
+    {"k": {"n": [True]}},
+    {"k": {"n": [1]}},
+    {"n": [1.5]},
+    "text",
+    "a",
+    7,
+    True,
+)
 _UNORDERED: Final[tuple[CompareOp, ...]] = ("==", "!=")
 
 
@@ -100,6 +143,8 @@ class ExpressionMaker:
 
     def field_compared(self, path: Path, kind: Type) -> Expr:
         """A field beside a literal that often occurs in the data."""
+        if isinstance(kind, TextType) and self.rng.random() < 0.2:
+            return self._begun(path, self._known_text(path))
         op = self._operator(kind)
         ref, literal = FieldRef(path=path), Literal(value=self.beside(path, kind))
         if self.rng.random() < 0.15:
@@ -111,6 +156,8 @@ class ExpressionMaker:
         ref = FieldRef(path=path)
         if value is None:
             return IsNull(operand=ref)
+        if isinstance(kind, TextType) and self.rng.random() < 0.4:
+            return self._begun(path, value)
         spelled = other_spelling(self.rng, kind, value) if self.rng.random() < 0.3 else value
         if self.rng.random() < 0.3:
             items = [spelled, self.beside(path, kind), self.beside(path, kind)]
@@ -205,6 +252,91 @@ class ExpressionMaker:
         return Compare(
             op=self.rng.choice(_UNORDERED), left=inner, right=Literal(value=self.rng.random() < 0.5)
         )
+
+    def leaf_text(self, depth: int) -> Expr | None:
+        """Something asked of a text."""
+        rng = self.rng
+        texts = [path for path, each, _ in self._scalars if isinstance(each.type, TextType)]
+        path = rng.choice(texts) if texts else None
+        subject: Expr = self.value(TextType(), 2)
+        if path is not None and rng.random() < 0.7:
+            subject = FieldRef(path=path)
+        elif isinstance(subject, Literal):
+            return None
+        known = any_text(rng) if path is None else self._known_text(path)
+        name: FunctionName = rng.choice(_TEXT_TESTS)
+        if name in {"like", "ilike"}:
+            return Call(name=name, arguments=(subject, Literal(value=self._pattern(known))))
+        start = rng.randint(0, len(known))
+        part: Expr = Literal(value=known[start : rng.choice([start, start + 1, len(known)])])
+        if rng.random() < 0.3:
+            part = Literal(value=known[: rng.randint(0, len(known))])
+        elif rng.random() < 0.2:
+            part = self._ref(TextType(), small=False) or part
+        return Call(name=name, arguments=(subject, part))
+
+    def leaf_nested(self, depth: int) -> Expr | None:
+        """Something asked of JSON or of a list."""
+        rng = self.rng
+        nested = [
+            (p, f.type) for p, f, _ in self._fields if isinstance(f.type, JsonType | ListType)
+        ]
+        if not nested:
+            return None
+        path, kind = rng.choice(nested)
+        ref = FieldRef(path=path)
+        if isinstance(kind, ListType):
+            found = [item for items in self._values(path) for item in items]
+            known = found and rng.random() < 0.7
+            item = rng.choice(found) if known else any_value(rng, kind.item, small=True)
+            wanted = (self._ref(kind.item, small=False) if rng.random() < 0.3 else None) or Literal(
+                value=item
+            )
+            return Call(name="has", arguments=(ref, wanted))
+        steps = tuple(Literal(value=step) for step in rng.choice(_JSON_STEPS))
+        inner = Call(name="at", arguments=(ref, *steps))
+        subject = ref if rng.random() < 0.5 else inner
+        match rng.choice(["key", "contains", "compare", "compare", "list", "null", "text"]):
+            case "key":
+                return Call(name="has_key", arguments=(subject, Literal(value=rng.choice("kn"))))
+            case "contains":
+                part = Literal(value=rng.choice(_JSON_PARTS))
+                return Call(name="contains_json", arguments=(subject, part))
+            case "compare":
+                beside = Literal(value=rng.choice(_JSON_SCALARS))
+                return Compare(op=rng.choice(OPERATORS), left=inner, right=beside)
+            case "list":
+                items = tuple(rng.choice([*_JSON_SCALARS, None]) for _ in range(rng.randint(0, 3)))
+                return InList(operand=inner, items=Literal(value=items))
+            case "null":
+                return IsNull(operand=inner)
+            case _:
+                return Call(name="starts_with", arguments=(inner, Literal(value="te")))
+
+    def _known_text(self, path: Path) -> str:
+        known = self._values(path)
+        return self.rng.choice(known) if known and self.rng.random() < 0.85 else any_text(self.rng)
+
+    def _begun(self, path: Path, text: str) -> Expr:
+        """A text field that begins as a text does."""
+        start = text[
+            : self.rng.choice([0, 1, 2, len(text) - 1, len(text), self.rng.randint(0, 500)])
+        ]
+        ref = FieldRef(path=path)
+        if self.rng.random() < 0.5 or len(start) > 400:
+            return Call(name="starts_with", arguments=(ref, Literal(value=start)))
+        rest = self.rng.choice(["%", "%", "", "_%", "%_"])
+        return Call(name="like", arguments=(ref, Literal(value=_escaped(start) + rest)))
+
+    def _pattern(self, text: str) -> str:
+        """A pattern that is often that of a text."""
+        rng = self.rng
+        pieces: list[str] = []
+        for char in text[: rng.choice([3, 10, 20])]:
+            roll = rng.random()
+            pieces.append("_" if roll < 0.1 else "%" if roll < 0.2 else _escaped(char))
+        pieces.append(rng.choice(["", "%", "%", "_", "%%", "a"]))
+        return "".join(pieces)
 
     # --- calculated values --------------------------------------------------------------------
 
@@ -326,6 +458,10 @@ class ExpressionMaker:
         return self.rng.choice(OPERATORS)
 
 
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in "%_\\" else char for char in text)
+
+
 def _go_together(left: Type, right: Type) -> bool:
     if isinstance(left, EnumType) or isinstance(right, EnumType):
         return left == right
@@ -343,6 +479,8 @@ _LEAVES: Final[list[Callable[[ExpressionMaker, int], Expr | None]]] = [
     *[ExpressionMaker.leaf_values] * 3,
     *[ExpressionMaker.leaf_value_listed] * 2,
     *[ExpressionMaker.leaf_conditions] * 2,
+    *[ExpressionMaker.leaf_text] * 3,
+    *[ExpressionMaker.leaf_nested] * 6,
     ExpressionMaker.leaf_truth,
     ExpressionMaker.leaf_constant,
 ]

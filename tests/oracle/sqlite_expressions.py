@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import math
+import operator
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Final, assert_never, cast
 
@@ -43,6 +45,7 @@ from ormdb.ir.value import (
     DurationType,
     FloatType,
     IntType,
+    JsonType,
     TextType,
     TimestampType,
     TimeType,
@@ -142,6 +145,12 @@ class Sql:
                 return self.bind(literal(value, beside or self._class_of(value)))
             case FieldRef(path=path):
                 return self.path(entity, alias, path)
+            case Compare(op=op, left=left, right=right) if _is_at(left) or _is_at(right):
+                first, second = (self._json(side, entity, alias) for side in (left, right))
+                return f"json_compares('{op}', {first}, {second})"
+            case InList(operand=operand, items=Literal(value=items)) if _is_at(operand):
+                listed = self.bind(json.dumps(items))
+                return f"json_is_in({self.value(operand, entity, alias)}, {listed})"
             case Compare(op=op, left=left, right=right):
                 first, second = self._pair(left, right, entity, alias)
                 return f"({first} {_SQL_OPERATORS.get(op, op)} {second})"
@@ -174,6 +183,8 @@ class Sql:
                 return self.names.path_end(entity, path).type
             case Arithmetic(op=op, left=left, right=right):
                 return _result(op, self.type_of(left, entity), self.type_of(right, entity))
+            case Call(name=name) if name in _ASKED:
+                return BoolType()
             case Call(name=name, arguments=arguments):
                 result = _RESULTS.get(name)
                 return result if result is not None else self.type_of(arguments[0], entity)
@@ -216,7 +227,30 @@ class Sql:
             return f"calculate_numbers('{expr.op}', {left}, {right})"
         return f"({left} {expr.op} {right})"
 
+    def _json(self, expr: Expr, entity: str, alias: str) -> str:
+        """A side of a comparison of JSON, as its text."""
+        if isinstance(expr, Literal):
+            return self.bind(json.dumps(expr.value))
+        return self.value(expr, entity, alias)
+
+    def _test(self, expr: Call, entity: str, alias: str) -> str:
+        """A function that asks something of its first argument."""
+        subject, *given = expr.arguments
+        asked = self.value(subject, entity, alias)
+        if expr.name == "at":
+            steps = [step.value for step in given if isinstance(step, Literal)]
+            return f"json_at({asked}, {self.bind(json.dumps(steps))})"
+        if expr.name == "contains_json":
+            return f"json_contains({asked}, {self._json(given[0], entity, alias)})"
+        if expr.name in {"has", "has_key"}:
+            return f"json_{expr.name}({asked}, {self.value(given[0], entity, alias)})"
+        if _is_at(subject):
+            asked = f"json_text({asked})"
+        return f"is_{expr.name}({asked}, {self.value(given[0], entity, alias)})"
+
     def _call(self, expr: Call, entity: str, alias: str) -> str:
+        if expr.name == "at" or expr.name in _ASKED:
+            return self._test(expr, entity, alias)
         kind = self.type_of(expr, entity)
         parts = [
             self.value(
@@ -240,6 +274,10 @@ class Sql:
             if isinstance(value, python):
                 return kind
         return BoolType()  # NULL
+
+
+def _is_at(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.name == "at"
 
 
 def literal(value: Value, kind: Type) -> Any:
@@ -288,6 +326,16 @@ _CLASSES: Final[tuple[tuple[type, Type], ...]] = (
     (datetime.timedelta, DurationType()),
     (uuid.UUID, UuidType()),
 )
+_ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ASKED: Final = frozenset(
+    {"like", "ilike", "starts_with", "ends_with", "contains", "istarts_with", "iends_with"}
+    | {"icontains", "has", "has_key", "contains_json"}
+)
 _RESULTS: Final[dict[str, Type]] = {
     "lower": TextType(),
     "upper": TextType(),
@@ -295,6 +343,7 @@ _RESULTS: Final[dict[str, Type]] = {
     "concat": TextType(),
     "length": IntType(),
     "year": IntType(),
+    "at": JsonType(),
 }
 
 
@@ -353,6 +402,100 @@ def _absolute_decimal(text: str) -> str:
     return decimal_text(abs(decimal_of(text)))
 
 
+def _is_like(text: str, pattern: str) -> bool:
+    """Sign by sign: the places of the text that the signs so far can have brought us to."""
+    places = {0}
+    signs = iter(pattern)
+    for sign in signs:
+        if sign == "%":
+            places = set(range(min(places), len(text) + 1)) if places else places
+            continue
+        wanted = next(signs) if sign == "\\" else sign
+        anything = sign == "_"
+        places = {p + 1 for p in places if p < len(text) and (anything or text[p] == wanted)}
+    return len(text) in places
+
+
+def _is_ilike(text: str, pattern: str) -> bool:
+    return _is_like(text.casefold(), pattern.casefold())
+
+
+def _folded(ask: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    return lambda text, given: ask(text.casefold(), given.casefold())
+
+
+def _json_at(text: str, steps: str) -> str | None:
+    found: Any = json.loads(text)
+    for step in json.loads(steps):
+        if not isinstance(found, dict | list):
+            return None
+        try:
+            found = cast("Any", found)[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return None if found is None else json.dumps(found)
+
+
+def _json_text(text: str) -> str | None:
+    found: Any = json.loads(text)
+    return found if isinstance(found, str) else None
+
+
+def _json_kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "null" if value is None else "nested"
+
+
+def _json_compares(op: str, left_text: str, right_text: str) -> bool | None:
+    left, right = json.loads(left_text), json.loads(right_text)
+    alike = _json_kind(left) == _json_kind(right)
+    if op in {"==", "!="}:
+        return (alike and left == right) == (op == "==")
+    if not alike or _json_kind(left) == "nested":
+        return None
+    return _ORDERS[op](left, right)
+
+
+def _json_is_in(text: str | None, listed: str) -> bool | None:
+    items = json.loads(listed)
+    if text is None or not items:
+        return None if items else False
+    if any(item is not None and _json_compares("==", text, json.dumps(item)) for item in items):
+        return True
+    return None if None in items else False
+
+
+def _json_contains(text: str, part_text: str) -> bool:
+    def holds(value: Any, part: Any) -> bool:
+        if isinstance(part, dict):
+            pairs = cast("dict[str, Any]", part).items()
+            return isinstance(value, dict) and all(
+                key in value and holds(value[key], item) for key, item in pairs
+            )
+        if isinstance(part, list):
+            own = cast("Sequence[Any]", value) if isinstance(value, list) else None
+            wanted = cast("Sequence[Any]", part)
+            return own is not None and all(any(holds(o, item) for o in own) for item in wanted)
+        return _json_kind(value) == _json_kind(part) and bool(value == part)
+
+    value, part = json.loads(text), json.loads(part_text)
+    if isinstance(value, list) and not isinstance(part, dict | list):
+        return holds(value, [part])
+    return holds(value, part)
+
+
+def _json_has(text: str, item: Any) -> bool:
+    return item in json.loads(text)
+
+
+def _json_has_key(text: str, key: str) -> bool:
+    found = json.loads(text)
+    return isinstance(found, dict) and key in found
+
+
 def _concat(*parts: str) -> str:
     return "".join(parts)
 
@@ -364,6 +507,21 @@ _FUNCTIONS: Final[tuple[tuple[str, int, Callable[..., Any]], ...]] = (
     ("the_length", 1, _nullable(len)),
     ("the_abs", 1, _nullable(abs)),
     ("the_concat", -1, _nullable(_concat)),
+    ("is_like", 2, _nullable(_is_like)),
+    ("is_ilike", 2, _nullable(_is_ilike)),
+    ("is_starts_with", 2, _nullable(str.startswith)),
+    ("is_ends_with", 2, _nullable(str.endswith)),
+    ("is_contains", 2, _nullable(str.__contains__)),
+    ("is_istarts_with", 2, _nullable(_folded(str.startswith))),
+    ("is_iends_with", 2, _nullable(_folded(str.endswith))),
+    ("is_icontains", 2, _nullable(_folded(str.__contains__))),
+    ("json_at", 2, _nullable(_json_at)),
+    ("json_text", 1, _nullable(_json_text)),
+    ("json_compares", 3, _nullable(_json_compares)),
+    ("json_is_in", 2, _json_is_in),
+    ("json_contains", 2, _nullable(_json_contains)),
+    ("json_has", 2, _nullable(_json_has)),
+    ("json_has_key", 2, _nullable(_json_has_key)),
     ("year_of_date", 1, _nullable(_year_of_date)),
     ("year_of_ts", 1, _nullable(_year_of_timestamp)),
     ("decimal_of_int", 1, _nullable(_decimal_of_int)),

@@ -222,7 +222,10 @@ def _any_moment(rng: random.Random, kind: Type, *, small: bool) -> Value:
 def _any_nested(rng: random.Random, kind: Type) -> Value:
     match kind:
         case JsonType():
-            return rng.choice([[], {}, [1, "a", None], {"k": {"n": [1.5, True]}}, "text", 7])
+            keyed = [
+                {"k": rng.choice([True, 1, 0, False, "a", 1.5, None, [1], {"n": [1.5, True]}])}
+            ]
+            return rng.choice([[], {}, [1, "a", None], *(keyed * 4), [True, 0], "text", 7])
         case ListType(item=item):
             return tuple(any_value(rng, item, small=True) for _ in range(rng.randint(0, 3)))
         case StructType(fields=parts):

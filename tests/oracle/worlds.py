@@ -84,6 +84,7 @@ _UNIQUE: Final[tuple[Type, ...]] = (IntType(), TextType(), UuidType(), PRICE)
 _COMPUTED: Final[tuple[Type, ...]] = (IntType(), TextType(), BoolType(), FloatType(), ENUM)
 _NESTED: Final[tuple[Type, ...]] = (
     JsonType(),
+    JsonType(),
     ListType(item=IntType()),
     ListType(item=TextType()),
     StructType(fields=(StructField(name="x", type=IntType()),)),
@@ -168,7 +169,7 @@ class _Maker:
             name = draft.add(f"f{number}", kind, optional=self.rng.random() < 0.5)
             if not isinstance(kind, TextType) and self.rng.random() < 0.6:
                 self.small.add((draft.name, name))
-        if self.rng.random() < 0.25:
+        if self.rng.random() < 0.4:
             draft.add("nested", self.rng.choice(_NESTED), optional=self.rng.random() < 0.5)
         if self.rng.random() < 0.5:
             kind = self.rng.choice(_UNIQUE)

@@ -27,6 +27,7 @@ from ormdb.ir.value import (
     FloatType,
     IntType,
     JsonType,
+    ListType,
     RowDict,
     TextType,
     TimestampType,
@@ -58,6 +59,9 @@ FIELDS: Final[Fields] = {
     "at": (TimestampType(), False),
     "level": (LEVEL, True),
     "more": (JsonType(), True),
+    "tags": (ListType(item=TextType()), True),
+    "levels": (ListType(item=LEVEL), False),
+    "sizes": (ListType(item=FloatType()), True),
 }
 KINDS: Final = sorted({kind for kind, _ in FIELDS.values() if is_scalar(kind)}, key=type_name)
 CLOCK: Final = StillClock()

@@ -46,11 +46,13 @@ from ormdb.storage.keys import (
     decode_key,
     encode_key,
     encode_prefix,
+    encode_text_start,
     is_cut,
     prefix_end,
     range_for_prefix,
     row_key,
     row_number,
+    sorts_exactly,
 )
 
 UTC = datetime.UTC
@@ -370,3 +372,33 @@ def test_sorting_rows_by_key_sorts_them_by_value() -> None:
         by_key = [keys[key] for key in sorted(keys)]
         by_value = sorted(shuffled, key=functools.cmp_to_key(functools.partial(order_of, kind)))
         assert by_key == by_value
+
+
+STARTS = st.sampled_from(["", "\x00", "a", "a\x00", "x" * 459, "x" * 470, "x" * 600, "é", "\uffff"])
+
+
+@given(
+    st.sampled_from(SAMPLES[TextType()]) | STARTS,
+    STARTS,
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.sampled_from([0, 1]),
+)
+def test_a_range_of_texts_that_begin_alike_holds_them_all_and_no_others(
+    text: str, start: str, options: tuple[bool, bool, bool], before: int
+) -> None:
+    descending, nullable, longer = options
+    text = start + text if longer else text
+    number = KeyColumn(type=IntType())
+    column = KeyColumn(type=TextType(), descending=descending, nullable=nullable)
+    columns, fixed = [*[number][:before], column, number], [7][:before]
+    begun = encode_prefix(columns[:before], fixed) + encode_text_start(column, start)
+    low, high = range_for_prefix(begun)
+    key = encode_key(columns, [*fixed, text, 3])
+    found = low <= key and (high is None or key < high)
+    if text.startswith(start):
+        assert found
+    elif sorts_exactly(begun):
+        assert not found
+    if nullable:
+        null = encode_key(columns, [*fixed, None, 3])
+        assert not (low <= null and (high is None or null < high))

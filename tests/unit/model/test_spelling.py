@@ -45,6 +45,11 @@ BIG = Compare(op=">", left=B, right=ONE)
         (Or(items=()), "False"),
         (And(items=(SMALL,)), "a < 1"),
         (Call(name="lower", arguments=(A,)), "lower(a)"),
+        (Call(name="like", arguments=(A, Literal(value="J%"))), "like(a, 'J%')"),
+        (
+            Call(name="contains_json", arguments=(A, Literal(value={"k": [1]}))),
+            "contains_json(a, {'k': [1]})",
+        ),
         (
             Arithmetic(op="-", left=A, right=Arithmetic(op="-", left=A, right=ONE)),
             "a - (a - 1)",

@@ -16,7 +16,16 @@ from typing import Final
 from ormdb.clock import Clock, SystemClock
 from ormdb.database.database import Database
 from ormdb.database.opening import prepare_schema
-from ormdb.ir.expr import Compare, CompareOp, Expr, FieldRef, InList, Literal
+from ormdb.ir.expr import (
+    Call,
+    Compare,
+    CompareOp,
+    Expr,
+    FieldRef,
+    FunctionName,
+    InList,
+    Literal,
+)
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.schema import (
     Computed,
@@ -182,6 +191,11 @@ AIRLINE: Final = SchemaBundle(
         ),
     ),
 )
+
+
+def asks(name: FunctionName, path: str, value: Value) -> Expr:
+    """A function that asks something of a field."""
+    return Call(name=name, arguments=(FieldRef(path=tuple(path.split("."))), Literal(value=value)))
 
 
 def open_airline(

@@ -12,9 +12,11 @@ from ormdb.ir.graph import GraphQuery, OrderSpec, Page
 from ormdb.query.access import choose_access, order_from_index
 from ormdb.query.shape import take_shape
 from ormdb.storage.layout import Layout
-from tests.unit.query.airline import among, by, compare
+from tests.unit.query.airline import among, asks, by, compare
 
 LIMITED = Page(limit=5)
+UNIQUE = "index by_number, forwards"
+BY_NUMBER = "index by_number, any order"
 IS_NULL = IsNull(operand=FieldRef(path=("delay",)))
 
 
@@ -85,6 +87,30 @@ def either(*items: Expr) -> Expr:
         (compare("!=", "time", 5), (), "scan, forwards"),
         (either(compare("==", "time", 5), compare("==", "id", 5)), (), "scan, forwards"),
         (Not(operand=compare("==", "time", 5)), (), "scan, forwards"),
+        (asks("starts_with", "number", "F"), (), "index by_number, any order"),
+        (asks("starts_with", "number", "F"), by("-number"), "index by_number, backwards"),
+        (asks("like", "number", "F%1_"), (), "index by_number, any order"),
+        (asks("like", "number", "%F"), (), "scan, forwards"),
+        (asks("like", "number", ""), (), "scan, forwards"),
+        (asks("like", "number", "_F"), (), "scan, forwards"),
+        (asks("ilike", "number", "F%"), (), "scan, forwards"),
+        (asks("istarts_with", "number", "F"), (), "scan, forwards"),
+        (asks("ends_with", "number", "F"), (), "scan, forwards"),
+        (Not(operand=asks("starts_with", "number", "F")), (), "scan, forwards"),
+        (asks("starts_with", "origin_code", "J"), (), "index by_origin, any order"),
+        (
+            asks("starts_with", "origin_code", "J"),
+            by("-origin_code", "delay"),
+            "index by_origin, forwards",
+        ),
+        (
+            both(asks("starts_with", "number", "F"), compare("==", "origin_code", "JFK")),
+            (),
+            "relation origin, forwards",
+        ),
+        (both(asks("starts_with", "number", "F"), compare("==", "number", "F1")), (), UNIQUE),
+        (both(asks("starts_with", "number", "F"), compare(">", "time", 5)), (), BY_NUMBER),
+        (both(asks("starts_with", "number", "F"), compare(">", "number", "F")), (), BY_NUMBER),
         (compare("==", "late", True), (), "scan, forwards"),
         (compare("==", "origin.code", "JFK"), (), "scan, forwards"),
         (None, (), "scan, forwards"),

@@ -9,11 +9,23 @@ import pytest
 
 from ormdb.errors import LimitError, QueryError
 from ormdb.ir.evaluate import evaluate
-from ormdb.ir.expr import And, Arithmetic, Compare, Expr, FieldRef, InList, Literal, Not, Or, Param
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    Literal,
+    Not,
+    Or,
+    Param,
+)
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
 from ormdb.ir.value import Value
 from ormdb.query.shape import Shape, take_shape
-from tests.unit.query.airline import among, compare
+from tests.unit.query.airline import among, asks, compare
 
 
 def shape_of(condition: Expr) -> Shape:
@@ -140,3 +152,31 @@ def test_a_limit_that_is_no_number_of_rows_is_refused(number: Value) -> None:
     ):
         with pytest.raises(QueryError, match="duties"):
             take_shape(GraphQuery(entity="Flight", includes=(include,)))
+
+
+def test_what_a_function_looks_for_is_no_part_of_the_shape() -> None:
+    assert shape_of(asks("starts_with", "tail", "N1")) == shape_of(asks("starts_with", "tail", "X"))
+    assert shape_of(asks("contains", "tail", "1")) != shape_of(asks("ends_with", "tail", "1"))
+    documents: list[Value] = [{"a": 1}, {"a": True, "b": []}]
+    shapes = [shape_of(asks("contains_json", "data", value)) for value in documents]
+    assert shapes[0] == shapes[1]
+    assert len({*shapes}) == 1
+    asked = Not(operand=And(items=(asks("has", "tags", "new"), asks("like", "tail", "N%"))))
+    shaped = take_shape(GraphQuery(entity="Flight", filter=asked))
+    assert shaped.values == ("new", "N%")
+
+
+def test_a_pattern_that_begins_with_a_text_is_of_another_shape_than_one_that_does_not() -> None:
+    begun, open_ = shape_of(asks("like", "tail", "N%")), shape_of(asks("like", "tail", "%N"))
+    assert begun != open_
+    assert begun == shape_of(asks("like", "tail", r"\%%"))
+    assert open_ == shape_of(asks("like", "tail", "_N"))
+    assert shape_of(asks("ilike", "tail", "N%")) == shape_of(asks("ilike", "tail", "%N"))
+
+
+def test_an_item_sought_in_what_is_no_field_stays_in_the_shape() -> None:
+    made = Call(name="coalesce", arguments=(FieldRef(path=("tags",)), FieldRef(path=("more",))))
+    asked = Call(name="has", arguments=(made, Literal(value=1)))
+    shaped = take_shape(GraphQuery(entity="Flight", filter=asked))
+    assert shaped.values == ()
+    assert shaped.shape.query.filter == asked
