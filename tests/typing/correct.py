@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, assert_type
 
 from ormdb import Assignment, Column, Explanation, Key, Order, Predicate, Query, Result
@@ -10,6 +11,7 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
 from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
+from ormdb.model.term import Term
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
 
 
@@ -58,6 +60,40 @@ def predicates() -> None:
     assert_type(Plane.size.in_(["small"]), Predicate[Plane])
     assert_type(Flight.tailnum.is_null() & Flight.tailnum.not_in({"N1"}), Predicate[Flight])
     assert_type(Flight.dep_delay.desc(nulls_last=True), Order[Flight])
+
+
+def questions() -> None:
+    """Texts, lists and JSON can be asked more; which it is, the column knows."""
+    assert_type(Airport.name.starts_with("K"), Predicate[Airport])
+    assert_type(Flight.tailnum.like("N%_"), Predicate[Flight])
+    assert_type(Flight.origin[Airport.name].icontains("ken"), Predicate[Flight])
+    assert_type(Airport.name.contains(Airport.faa), Predicate[Airport])
+    assert_type(Plane.tags.has("old"), Predicate[Plane])
+    assert_type(Plane.tags.has(Plane.tailnum), Predicate[Plane])
+    assert_type(Plane.notes.has_key("a"), Predicate[Plane])
+    assert_type(Plane.notes.contains_json({"a": [1]}), Predicate[Plane])
+    assert_type(Plane.notes.at("a", 0), Term[Plane, Any])
+    assert_type(Plane.notes.at("a", 0) == 1, Predicate[Plane])
+    assert_type(Plane.notes.at("a").starts_with("x"), Predicate[Plane])
+
+
+def calculated_values() -> None:
+    """Arithmetic on columns gives something to compare."""
+    assert_type(Flight.dep_delay + 10, Term[Flight, int])
+    assert_type(Flight.dep_delay + 10 < Flight.arr_delay, Predicate[Flight])
+    assert_type(Flight.arr_delay > 10 + Flight.dep_delay, Predicate[Flight])
+    assert_type((Flight.dep_delay - Flight.arr_delay) % 3, Term[Flight, int])
+    assert_type(-Flight.dep_delay, Term[Flight, int])
+    assert_type(Flight.dep_delay / 2, Term[Flight, float])
+    assert_type(Flight.dep_delay * 1.5 + Flight.distance, Term[Flight, float])
+    assert_type(2 / Flight.distance, Term[Flight, float])
+    assert_type(Plane.price * 2 - Decimal("0.5"), Term[Plane, Decimal])
+    assert_type(Flight.created - datetime(2013, 1, 1, tzinfo=UTC), Term[Flight, timedelta])
+    assert_type(Flight.created + timedelta(hours=1), Term[Flight, datetime])
+    assert_type(Visit.day - date(2013, 1, 1) > timedelta(1), Predicate[Visit])
+    assert_type((Flight.dep_delay + 1).between(1, Flight.arr_delay), Predicate[Flight])
+    assert_type((Flight.dep_delay + 1).is_null(), Predicate[Flight])
+    assert_type((Flight.dep_delay * 2).in_([2, 4]), Predicate[Flight])
 
 
 def queries() -> Query[Airport]:

@@ -29,6 +29,26 @@ Flight.where(Flight.tailnum == Plane.tailnum)  # wrong: columns of two entities 
 Flight.where(Flight.distance > Flight.tailnum)  # wrong: columns of two types compared
 mixed: Predicate[Plane] = Flight.id > 1  # wrong: a predicate of another entity
 
+# --- questions and arithmetic ---
+Flight.where(Flight.id.starts_with("1"))  # wrong: a number asked for its beginning
+Flight.where(Flight.dep_delay.like("1%"))  # wrong: a number beside a pattern
+Flight.where(Flight.created.icontains("2013"))  # wrong: a moment searched for text
+Plane.where(Plane.engine.contains("j"))  # wrong: an enum is no text
+Airport.where(Airport.name.starts_with(3))  # wrong: a beginning that is no text
+Airport.where(Airport.name.contains(Flight.tailnum))  # wrong: a text of another entity
+Airport.where(Airport.name.has("K"))  # wrong: a text is no list
+Plane.where(Plane.tags.has(3))  # wrong: an item of another type
+Plane.where(Plane.tags.contains("old"))  # wrong: a list is no text
+Plane.where(Plane.seats.has_key("a"))  # wrong: a number is no JSON
+Airport.where(Airport.name.at("a") == 1)  # wrong: a text is no JSON
+Airport.where(Airport.name + "x" == "Kennedyx")  # wrong: arithmetic with texts
+Flight.where(Flight.dep_delay + "1" > 3)  # wrong: a number and a text
+Flight.where(Flight.dep_delay + Plane.seats > 3)  # wrong: numbers of two entities
+Flight.where(Flight.dep_delay + 10 < Flight.tailnum)  # wrong: a number compared with text
+Flight.where(Flight.dep_delay + 10)  # wrong: a number is no condition
+Flight.where(Flight.created + 3 > Flight.created)  # wrong: a moment and a number
+Airport.where(-Airport.name == "x")  # wrong: the negative of a text
+
 # --- paths ---
 Flight.where(Flight.origin[Plane.seats] > 3)  # wrong: a path to a column of another entity
 Airport.where(Airport.departures[Flight.id] > 3)  # wrong: a path over a to-many relation

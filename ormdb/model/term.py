@@ -1,0 +1,455 @@
+"""Values to say things about: columns, and what is calculated from them.
+
+    Flight.dep_delay + 10 < Flight.arr_delay     Term[Flight, int] compared: a Predicate[Flight]
+    Flight.tailnum.starts_with("N")              texts only, for a checker as for a program
+    Plane.tags.has("old")                        lists only
+    Plane.notes.at("engine", 0) == "jet"         JSON only; a Term[Plane, Any]
+
+A type checker knows which methods a term has by its value type, through the type of `self`; a
+program without one is told by name.
+
+Invariants (held by tests/unit/model/test_term.py and tests/typing):
+  1. NULL is never compared: None is refused in favour of `is_null()`.
+  2. A question that the type of a column has no answer to is refused when it is asked.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, overload
+
+from ormdb import limits
+from ormdb.errors import LimitError, QueryError, UsageError
+from ormdb.ir.expr import (
+    Arithmetic,
+    ArithmeticOp,
+    Call,
+    Compare,
+    CompareOp,
+    Expr,
+    FunctionName,
+    InList,
+    IsNull,
+    Literal,
+)
+from ormdb.ir.type_text import type_name
+from ormdb.ir.value import JsonType, ListType, TextType, Type, Value
+from ormdb.model.predicate import Predicate, require_entity
+from ormdb.model.spelling import spell_expression
+
+E = TypeVar("E")
+U = TypeVar("U")
+W = TypeVar("W")
+
+
+class JsonValue:
+    """Stands for the values of a JSON column, which are of any type: no other column fits it."""
+
+
+class Term(ABC, Generic[E, U]):
+    """A value of type `U`, or NULL, for every row of `E`."""
+
+    __slots__ = ("entity",)
+
+    entity: type[E]
+
+    @property
+    @abstractmethod
+    def expression(self) -> Expr:
+        """The value as an expression."""
+
+    # --- comparisons ---
+
+    # mypy and pyright expect `==` to answer a bool for any object; here it makes a condition.
+    def __eq__(self, other: U | Term[E, U]) -> Predicate[E]:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compare("==", other)
+
+    def __ne__(self, other: U | Term[E, U]) -> Predicate[E]:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compare("!=", other)
+
+    def __lt__(self, other: U | Term[E, U]) -> Predicate[E]:
+        return self._compare("<", other)
+
+    def __le__(self, other: U | Term[E, U]) -> Predicate[E]:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: U | Term[E, U]) -> Predicate[E]:
+        return self._compare(">", other)
+
+    def __ge__(self, other: U | Term[E, U]) -> Predicate[E]:
+        return self._compare(">=", other)
+
+    def in_(self, values: Iterable[U]) -> Predicate[E]:
+        """True for rows whose value is among `values`; none of them may be None."""
+        if isinstance(values, str | bytes):
+            raise QueryError(f"{self}.in_({values!r}) would look for letters; give a list")
+        items = tuple(self._operand(value) for value in values)
+        if len(items) > limits.IN_LIST_ITEMS_MAX:
+            raise LimitError(
+                f"{self}.in_() got {len(items)} values; "
+                f"give {limits.IN_LIST_ITEMS_MAX} at most per query"
+            )
+        return Predicate(self.entity, InList(operand=self.expression, items=Literal(value=items)))
+
+    def not_in(self, values: Iterable[U]) -> Predicate[E]:
+        """True for rows whose value is not NULL and not among `values`."""
+        return ~self.in_(values)
+
+    def between(self, low: U | Term[E, U], high: U | Term[E, U]) -> Predicate[E]:
+        """True for rows whose value is at least `low` and at most `high`."""
+        return self._compare(">=", low) & self._compare("<=", high)
+
+    def is_null(self) -> Predicate[E]:
+        """True for rows without a value."""
+        return Predicate(self.entity, IsNull(operand=self.expression))
+
+    def is_not_null(self) -> Predicate[E]:
+        """True for rows with a value."""
+        return ~self.is_null()
+
+    # --- texts ---
+
+    def like(self: Term[E, str], pattern: str) -> Predicate[E]:
+        """True for texts that look like an SQL pattern: `%` stands for any characters, `_` for
+        exactly one, a backslash before a character for the character itself."""
+        return self._ask("like", pattern)
+
+    def ilike(self: Term[E, str], pattern: str) -> Predicate[E]:
+        """`like` without regard to case: both are compared as `str.casefold` makes them."""
+        return self._ask("ilike", pattern)
+
+    def starts_with(self: Term[E, str], start: str | Term[E, str]) -> Predicate[E]:
+        """True for texts that begin with `start`."""
+        return self._ask("starts_with", start)
+
+    def ends_with(self: Term[E, str], end: str | Term[E, str]) -> Predicate[E]:
+        """True for texts that end with `end`."""
+        return self._ask("ends_with", end)
+
+    def contains(self: Term[E, str], part: str | Term[E, str]) -> Predicate[E]:
+        """True for texts in which `part` stands."""
+        return self._ask("contains", part)
+
+    def istarts_with(self: Term[E, str], start: str | Term[E, str]) -> Predicate[E]:
+        """`starts_with` without regard to case."""
+        return self._ask("istarts_with", start)
+
+    def iends_with(self: Term[E, str], end: str | Term[E, str]) -> Predicate[E]:
+        """`ends_with` without regard to case."""
+        return self._ask("iends_with", end)
+
+    def icontains(self: Term[E, str], part: str | Term[E, str]) -> Predicate[E]:
+        """`contains` without regard to case."""
+        return self._ask("icontains", part)
+
+    # --- lists and JSON ---
+
+    def has(self: Term[E, tuple[W, ...]], item: W | Term[E, W]) -> Predicate[E]:
+        """True for lists with this item."""
+        return self._ask("has", item)
+
+    def has_key(self: Term[E, JsonValue], key: str | Term[E, str]) -> Predicate[E]:
+        """True for JSON objects with this key."""
+        return self._ask("has_key", key)
+
+    def contains_json(self: Term[E, JsonValue], part: object) -> Predicate[E]:
+        """True for JSON that contains `part`: objects its keys, lists its items, deeply."""
+        return self._ask("contains_json", part)
+
+    def at(self: Term[E, JsonValue], *steps: str | int) -> Term[E, Any]:
+        """What lies in JSON behind these keys and positions; NULL where nothing does."""
+        self._require_answer("at")
+        literals = tuple(Literal(value=step) for step in steps)
+        found = Call(name="at", arguments=(self.expression, *literals))
+        return Calculated(self.entity, found)
+
+    # --- arithmetic ---
+
+    @overload
+    def __add__(self: Term[E, int], other: int | Term[E, int]) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __add__(self: Term[E, int], other: float | Term[E, float]) -> Term[E, float]: ...
+    @overload
+    def __add__(
+        self: Term[E, float], other: float | Term[E, float] | Term[E, int]
+    ) -> Term[E, float]: ...
+    @overload
+    def __add__(
+        self: Term[E, Decimal], other: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Term[E, Decimal]: ...
+    @overload
+    def __add__(
+        self: Term[E, datetime], other: timedelta | Term[E, timedelta]
+    ) -> Term[E, datetime]: ...
+    @overload
+    def __add__(
+        self: Term[E, timedelta], other: timedelta | Term[E, timedelta]
+    ) -> Term[E, timedelta]: ...
+    def __add__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("+", self, other)
+
+    @overload
+    def __sub__(self: Term[E, int], other: int | Term[E, int]) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __sub__(self: Term[E, int], other: float | Term[E, float]) -> Term[E, float]: ...
+    @overload
+    def __sub__(
+        self: Term[E, float], other: float | Term[E, float] | Term[E, int]
+    ) -> Term[E, float]: ...
+    @overload
+    def __sub__(
+        self: Term[E, Decimal], other: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Term[E, Decimal]: ...
+    @overload
+    def __sub__(
+        self: Term[E, datetime], other: datetime | Term[E, datetime]
+    ) -> Term[E, timedelta]: ...
+    @overload
+    def __sub__(
+        self: Term[E, datetime], other: timedelta | Term[E, timedelta]
+    ) -> Term[E, datetime]: ...
+    @overload
+    def __sub__(self: Term[E, date], other: date | Term[E, date]) -> Term[E, timedelta]: ...
+    @overload
+    def __sub__(
+        self: Term[E, timedelta], other: timedelta | Term[E, timedelta]
+    ) -> Term[E, timedelta]: ...
+    def __sub__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("-", self, other)
+
+    @overload
+    def __mul__(self: Term[E, int], other: int | Term[E, int]) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __mul__(self: Term[E, int], other: float | Term[E, float]) -> Term[E, float]: ...
+    @overload
+    def __mul__(
+        self: Term[E, float], other: float | Term[E, float] | Term[E, int]
+    ) -> Term[E, float]: ...
+    @overload
+    def __mul__(
+        self: Term[E, Decimal], other: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Term[E, Decimal]: ...
+    @overload
+    def __mul__(self: Term[E, timedelta], other: int | Term[E, int]) -> Term[E, timedelta]: ...
+    def __mul__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("*", self, other)
+
+    @overload
+    def __truediv__(
+        self: Term[E, int] | Term[E, float], other: float | Term[E, int] | Term[E, float]
+    ) -> Term[E, float]: ...
+    @overload
+    def __truediv__(
+        self: Term[E, Decimal], other: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Term[E, Decimal]: ...
+    def __truediv__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("/", self, other)
+
+    @overload
+    def __mod__(self: Term[E, int], other: int | Term[E, int]) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __mod__(self: Term[E, int], other: float | Term[E, float]) -> Term[E, float]: ...
+    @overload
+    def __mod__(
+        self: Term[E, float], other: float | Term[E, float] | Term[E, int]
+    ) -> Term[E, float]: ...
+    @overload
+    def __mod__(
+        self: Term[E, Decimal], other: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Term[E, Decimal]: ...
+    def __mod__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("%", self, other)
+
+    @overload
+    def __radd__(self: Term[E, int], other: int) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __radd__(self: Term[E, int] | Term[E, float], other: float) -> Term[E, float]: ...
+    @overload
+    def __radd__(self: Term[E, Decimal], other: Decimal | int) -> Term[E, Decimal]: ...
+    @overload
+    def __radd__(self: Term[E, timedelta], other: datetime) -> Term[E, datetime]: ...
+    @overload
+    def __radd__(self: Term[E, timedelta], other: timedelta) -> Term[E, timedelta]: ...
+    def __radd__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("+", other, self)
+
+    @overload
+    def __rsub__(self: Term[E, int], other: int) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __rsub__(self: Term[E, int] | Term[E, float], other: float) -> Term[E, float]: ...
+    @overload
+    def __rsub__(self: Term[E, Decimal], other: Decimal | int) -> Term[E, Decimal]: ...
+    @overload
+    def __rsub__(self: Term[E, datetime] | Term[E, date], other: date) -> Term[E, timedelta]: ...
+    @overload
+    def __rsub__(self: Term[E, timedelta], other: datetime) -> Term[E, datetime]: ...
+    @overload
+    def __rsub__(self: Term[E, timedelta], other: timedelta) -> Term[E, timedelta]: ...
+    def __rsub__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("-", other, self)
+
+    @overload
+    def __rmul__(self: Term[E, int], other: int) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __rmul__(self: Term[E, int] | Term[E, float], other: float) -> Term[E, float]: ...
+    @overload
+    def __rmul__(self: Term[E, Decimal], other: Decimal | int) -> Term[E, Decimal]: ...
+    @overload
+    def __rmul__(self: Term[E, timedelta], other: int) -> Term[E, timedelta]: ...
+    def __rmul__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("*", other, self)
+
+    @overload
+    def __rtruediv__(self: Term[E, int] | Term[E, float], other: float) -> Term[E, float]: ...
+    @overload
+    def __rtruediv__(self: Term[E, Decimal], other: Decimal | int) -> Term[E, Decimal]: ...
+    def __rtruediv__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("/", other, self)
+
+    @overload
+    def __rmod__(self: Term[E, int], other: int) -> Term[E, int]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __rmod__(self: Term[E, int] | Term[E, float], other: float) -> Term[E, float]: ...
+    @overload
+    def __rmod__(self: Term[E, Decimal], other: Decimal | int) -> Term[E, Decimal]: ...
+    def __rmod__(self, other: Any) -> Term[E, Any]:
+        return self._calculate("%", other, self)
+
+    @overload
+    def __neg__(self: Term[E, int]) -> Term[E, int]: ...
+    @overload
+    def __neg__(self: Term[E, float]) -> Term[E, float]: ...
+    @overload
+    def __neg__(self: Term[E, Decimal]) -> Term[E, Decimal]: ...
+    def __neg__(self) -> Term[E, Any]:
+        return self._calculate("-", 0, self)
+
+    # --- what they are made of ---
+
+    def __hash__(self) -> int:
+        return hash((self.entity, repr(self.expression)))
+
+    def __bool__(self) -> NoReturn:
+        raise UsageError(
+            f"the {_word(self)} {self} has no truth value; compare it, "
+            f"as in {self} == True, or read it from an object"
+        )
+
+    def _compare(self, op: CompareOp, other: object) -> Predicate[E]:
+        if other is None:
+            raise self._refuse_none("is_not_null" if op == "!=" else "is_null")
+        compared = Compare(op=op, left=self.expression, right=self._beside(other))
+        return Predicate(self.entity, compared)
+
+    def _beside(self, other: object) -> Expr:
+        """A term of the same entity, or a constant, as an expression."""
+        if is_term(other):
+            require_entity(other.entity, self.entity, _word(other), other)
+            return other.expression
+        return Literal(value=self._operand(other))
+
+    def _ask(self, name: FunctionName, given: object) -> Predicate[E]:
+        self._require_answer(name)
+        if given is None:
+            raise QueryError(f"{self}.{name}(None) is never true; give what to look for")
+        if is_term(given):
+            require_entity(given.entity, self.entity, _word(given), given)
+            asked_with = given.expression
+        else:
+            asked_with = Literal(value=self._item(given) if name == "has" else given)
+        return Predicate(self.entity, Call(name=name, arguments=(self.expression, asked_with)))
+
+    def _require_answer(self, name: str) -> None:
+        """Refuse a question that the type has no answer to, if the type is known."""
+        wanted, word = _ASKED.get(name, (TextType, "texts"))
+        kind = self._kind()
+        if kind is not None and not isinstance(kind, wanted):
+            held = type_name(kind)
+            raise QueryError(f"{self}.{name}() asks {word}, and {self} is {held}; {_instead(kind)}")
+
+    def _calculate(self, op: ArithmeticOp, left: object, right: object) -> Calculated[E, Any]:
+        sides = [self._number(side) for side in (left, right)]
+        made = Arithmetic(op=op, left=sides[0], right=sides[1])
+        return Calculated(self.entity, made)
+
+    def _number(self, side: object) -> Expr:
+        if is_term(side):
+            require_entity(side.entity, self.entity, _word(side), side)
+            return side.expression
+        if side is None or isinstance(side, Predicate):
+            raise QueryError(f"{self} cannot be calculated with {side!r}; give a value or a column")
+        return Literal(value=side)
+
+    def _operand(self, value: object) -> Value:
+        if value is None:
+            raise self._refuse_none("is_null")
+        if isinstance(value, Predicate):
+            raise QueryError(f"{self} cannot be compared with {value!r}; give a value or a column")
+        return self._constant(value)
+
+    def _constant(self, value: object) -> Value:
+        """A constant as it is compared with this."""
+        return value
+
+    def _item(self, value: object) -> Value:
+        """A constant as an item of this list."""
+        return value
+
+    def _kind(self) -> Type | None:
+        """The type, where the declaration says it."""
+        return None
+
+    def _refuse_none(self, instead: str) -> QueryError:
+        return QueryError(f"{self} compared with None is never true; write {self}.{instead}()")
+
+
+class Calculated(Term[E, U]):
+    """A value calculated from columns of one entity."""
+
+    __slots__ = ("_expression",)
+
+    def __init__(self, entity: type[E], expression: Expr) -> None:
+        self.entity = entity
+        self._expression = expression
+
+    @property
+    def expression(self) -> Expr:
+        return self._expression
+
+    def __repr__(self) -> str:
+        return f"({spell_expression(self._expression)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.entity, self._expression)
+
+
+def is_term(given: object) -> TypeGuard[Term[Any, Any]]:
+    """Whether it is a column or calculated from columns, of whichever entity and type."""
+    return isinstance(given, Term)
+
+
+def _word(term: Term[Any, Any]) -> str:
+    return "expression" if isinstance(term, Calculated) else "column"
+
+
+def _instead(kind: Type) -> str:
+    match kind:
+        case TextType():
+            return "ask it with contains(), starts_with() or like()"
+        case ListType():
+            return "ask it with has()"
+        case JsonType():
+            return "ask it with has_key(), contains_json() or at()"
+        case _:
+            return "compare it with == or in_()"
+
+
+_ASKED: dict[str, tuple[type, str]] = {
+    "has": (ListType, "lists"),
+    "has_key": (JsonType, "JSON"),
+    "contains_json": (JsonType, "JSON"),
+    "at": (JsonType, "JSON"),
+}
