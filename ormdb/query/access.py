@@ -83,7 +83,7 @@ def choose_access(layout: Layout, entity: EntityLayout, shape: Shape) -> Access:
     candidates.extend(_relation_accesses(entity, known, order))
     candidates.append(_scan_candidate(entity, known, shape))
     best = max(candidates, key=lambda candidate: candidate.score).access
-    facts = [*best.equal, best.many, best.low, best.high]
+    facts = [*best.equal, best.many, best.low, best.high, best.prefix]
     said = sum(fact is not None for fact in facts)
     return replace(best, is_whole=said == len(list(_conjuncts(shape.query.filter))))
 

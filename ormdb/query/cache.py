@@ -42,7 +42,7 @@ class PlanCache:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._plans: OrderedDict[tuple[Shape, int], QueryPlan] = OrderedDict()
+        self._plans: OrderedDict[_PlanKey, QueryPlan] = OrderedDict()
         self._ready: dict[int, tuple[ReadyQuery, Layout]] = {}
         self._hits = 0
         self._misses = 0
@@ -73,17 +73,18 @@ class PlanCache:
         Raises:
           QueryError: the query does not fit the schema.
         """
-        key = (shape, layout.bundle.version)
         try:
-            with self._lock:
-                found = self._plans.get(key)
-                if found is not None:
-                    self._plans.move_to_end(key)
-                    self._hits += 1
-                    return found
-                self._misses += 1
+            key = _PlanKey(shape, layout.bundle.version)
         except TypeError:  # a literal that stayed in the shape is a list or dict: not kept
+            self._misses += 1
             return compile_query(layout, query, shape, clock=self._clock)
+        with self._lock:
+            found = self._plans.get(key)
+            if found is not None:
+                self._plans.move_to_end(key)
+                self._hits += 1
+                return found
+            self._misses += 1
         made = compile_query(layout, query, shape, clock=self._clock)
         with self._lock:
             self._plans[key] = made
@@ -93,12 +94,12 @@ class PlanCache:
 
     def holds(self, layout: Layout, query: GraphQuery) -> bool:
         """Whether the plan of a query is kept, without counting or using it."""
-        shape = take_shape(query).shape
         try:
-            with self._lock:
-                return (shape, layout.bundle.version) in self._plans
+            key = _PlanKey(take_shape(query).shape, layout.bundle.version)
         except TypeError:  # as in `plan`
             return False
+        with self._lock:
+            return key in self._plans
 
     def statistics(self) -> PlanCacheStatistics:
         """Counts since the cache was made."""
@@ -106,6 +107,25 @@ class PlanCache:
             return PlanCacheStatistics(
                 hits=self._hits, misses=self._misses, entries=len(self._plans)
             )
+
+
+class _PlanKey:
+    """A shape and a schema version, hashed once: a shape is a tree, and a cache asks thrice."""
+
+    __slots__ = ("_hash", "_shape", "_version")
+
+    def __init__(self, shape: Shape, version: int) -> None:
+        self._shape = shape
+        self._version = version
+        self._hash = hash(shape)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _PlanKey):
+            return NotImplemented
+        return self._version == other._version and self._shape == other._shape
 
 
 def _never_changes(shaped: ShapedQuery) -> bool:

@@ -30,7 +30,13 @@ from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import RowDict
-from ormdb.query.access import choose_access, order_from_index, row_order, scan_access
+from ormdb.query.access import (
+    choose_access,
+    key_fields,
+    order_from_index,
+    row_order,
+    scan_access,
+)
 from ormdb.query.convert import make_converter
 from ormdb.query.plan import (
     Access,
@@ -76,6 +82,11 @@ def compile_query(layout: Layout, query: GraphQuery, shape: Shape, *, clock: Clo
         converters=tuple(
             make_converter(definition, kind)
             for definition, kind in compiler.converted_fields(shape)
+        ),
+        keyed=tuple(
+            (definition.type, operand.index)
+            for definition, operand in key_fields(root.entity, access)
+            if operand.index is not None
         ),
         order_signature=encode_node(GraphQuery(entity=query.entity, order=query.order)),
         schema_version=layout.bundle.version,

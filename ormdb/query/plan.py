@@ -18,7 +18,7 @@ from typing import Literal as Choice
 from ormdb.ir.expr import Expr
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import ThroughDef
-from ormdb.ir.value import Value
+from ormdb.ir.value import Type, Value
 from ormdb.storage.layout import EntityLayout, IndexLayout, RelationLayout
 from ormdb.storage.records import RowDecoder
 
@@ -170,5 +170,7 @@ class QueryPlan:
     scan: Access
     nodes: tuple[NodePlan, ...]
     converters: tuple[Callable[[Value], Value], ...]
+    # The parameters that the access path makes keys of, and what they have to be for that.
+    keyed: tuple[tuple[Type, int], ...]
     order_signature: bytes
     schema_version: int

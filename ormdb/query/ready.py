@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from ormdb.errors import QueryError
 from ormdb.ir.graph import GraphQuery, Page
 from ormdb.ir.value import Value
-from ormdb.query.access import key_fields
 from ormdb.query.budget import check_budget, check_depth
 from ormdb.query.convert import has_key
 from ormdb.query.order import decode_cursor
@@ -60,12 +59,11 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
 
 def _usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     """The plan's access path, unless one of the values has no key in it."""
-    for field, operand in key_fields(plan.root.entity, plan.access):
-        if operand.index is not None:
-            value = values[operand.index]
-            listed = operand.index == plan.access.many
-            if not all(has_key(field.type, item) for item in (value if listed else (value,))):
-                return plan.scan
+    for kind, index in plan.keyed:
+        value = values[index]
+        listed = index == plan.access.many
+        if not all(has_key(kind, item) for item in (value if listed else (value,))):
+            return plan.scan
     return plan.access
 
 

@@ -70,6 +70,11 @@ class Shape:
     parameter_classes: tuple[LiteralClass, ...]
     literal_classes: tuple[LiteralClass, ...]  # of the literals that stayed
 
+    def __hash__(self) -> int:
+        query = self.query  # of which the page, the version and the budget are always the same
+        parts = query.entity, query.filter, query.order, query.select, query.includes
+        return hash((parts, self.page, self.parameter_classes))
+
 
 @dataclass(frozen=True, slots=True)
 class PageValues:
@@ -184,13 +189,12 @@ def take_shape(query: GraphQuery) -> ShapedQuery:
     page = query.page
     check_page(page.limit, page.offset, "the page")
     taker.pages.append(PageValues(page.limit, page.offset))
-    bare = replace(
-        query,
+    bare = GraphQuery(
+        entity=query.entity,
         filter=None if query.filter is None else taker.expression(query.filter),
-        page=Page(),
+        order=query.order,
+        select=query.select,
         includes=tuple(map(taker.include, query.includes)),
-        as_of=None,
-        budget=_ANY_BUDGET,
     )
     backward = page.before is not None
     shape = Shape(
@@ -216,9 +220,6 @@ def _class_given(name: str, value: Value) -> LiteralClass:
 def _gives_type(name: str, subject: Expr) -> bool:
     """Whether a function knows the type of what it is given: an item is of its list's type."""
     return name != "has" or isinstance(subject, FieldRef)
-
-
-_ANY_BUDGET = GraphQuery(entity="").budget
 
 
 def check_page(limit: object, offset: object, where: str) -> None:
