@@ -1,119 +1,127 @@
-"""`python -m benches`: ormdb beside hand-written sqlite3, as a table and as JSON.
+"""`python -m benches`: ormdb beside others, as tables, JSON, a picture and a page.
 
---quick          a tenth of the rows, fewer rounds: to see that it runs
---only page      tasks whose name contains the word: shop (page and get) or bulk
---out FILE       where the JSON goes; .bench/latest.json unless given
+    python -m benches                                  everything; a quarter of an hour on 2 cores
+    python -m benches --quick                          a tenth of the rows: to see that it runs
+    python -m benches --only graph                     cases whose name contains the word
+    python -m benches --contestants ormdb,sqlite3      these alone
+    python -m benches --results                        also write benches/RESULTS.md
+
+`benches.cases` lists what is asked, `benches.roster` who is asked, `benches.measure` how.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
-import sqlite3
-import sys
+import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benches.by_ormdb import ByOrmdb
-from benches.by_sqlite import BySqlite
-from benches.contestant import Contestant
+from benches.cases import BULK, CASES, SIZE
 from benches.data import Sizes
-from benches.measure import CPU_CLOCK, Figure, load_once, measure_bulk, measure_shop
+from benches.machine import describe_machine
+from benches.measure import Outcome, Plan, measure
+from benches.plot import can_plot, write_plot
+from benches.report import as_json, as_page
+from benches.roster import INSTALL, OURS, REFERENCE, ROSTER, Entry, split_by_presence
+from benches.show import BarWatcher, make_console, make_progress, our_table, overview_table
+from benches.worker import CPU_CLOCK
 
-CONTESTANTS: dict[str, type[Contestant]] = {"sqlite3": BySqlite, "ormdb": ByOrmdb}
-QUICK = Sizes(customers=200, sales=30_000)
-# What is aimed at, as speed beside sqlite3, or for sizes as the most times its bytes.
-GOALS = {
-    "50-root page, 3 levels": 0.7,
-    "get by identity": 0.4,
-    "bulk load, rows of 12 fields": 0.5,
-    "size, compacted": 1.8,
-}
+FULL = Plan(
+    sizes=Sizes(),
+    case_seconds=12.0,
+    turns_min=5,
+    turns_max=200,
+    turn_seconds=0.3,
+    first_rounds=3,
+    bulk_rounds=3,
+)
+QUICK = Plan(
+    sizes=Sizes(customers=200, movies=200, people=1_000, sales=20_000),
+    case_seconds=1.0,
+    turns_min=2,
+    turns_max=10,
+    turn_seconds=0.1,
+    first_rounds=1,
+    bulk_rounds=1,
+)
+PAGE = Path(__file__).parent / "RESULTS.md"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the arguments ask for."""
-    arguments = _parse_arguments()
-    if arguments.child is not None:
-        name, sizes = arguments.child
-        done = load_once(CONTESTANTS[name](), Sizes(**json.loads(sizes)))
-        sys.stdout.write(json.dumps(asdict(done)))
-        return
-    if arguments.cpu:
-        os.environ[CPU_CLOCK] = "yes"  # children count by it too
-    sizes = QUICK if arguments.quick else Sizes()
-    figures: list[Figure] = []
-    if arguments.only in {None, "shop"}:
-        contestants = [kind() for kind in CONTESTANTS.values()]
-        figures += measure_shop(contestants, sizes, rounds=20 if arguments.quick else 100)
-    if arguments.only in {None, "bulk"}:
-        figures += measure_bulk(list(CONTESTANTS), sizes, rounds=1 if arguments.quick else 3)
-    Console(width=max(120, Console().width)).print(_table(figures))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(_report(figures, sizes), indent=2) + "\n", encoding="utf-8")
+    given = _parse(arguments)
+    console = make_console()
+    plan = replace(QUICK if given.quick else FULL, only=given.only)
+    entries = _entries(console, given.contestants)
+    machine = describe_machine([entry.package for entry in entries if entry.package])
+    if given.cpu:
+        os.environ[CPU_CLOCK] = "yes"  # the workers count by it
+    clock = "processor" if CPU_CLOCK in os.environ else "wall"
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder, make_progress(console) as bars:
+        watcher = BarWatcher(bars)
+        outcome = measure(entries, plan, Path(folder), watcher)
+        watcher.end()
+    console.print(overview_table(outcome, clock))
+    if any(entry.name == OURS for entry in entries):
+        console.print(our_table(outcome))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    report = as_json(outcome, plan, machine, clock)
+    given.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    picture = _draw(console, outcome, given.out.with_suffix(".svg"))
+    if given.results:
+        page_picture = PAGE.with_suffix(".svg") if picture else None
+        if page_picture is not None:
+            write_plot(outcome, page_picture)
+        name = None if page_picture is None else page_picture.name
+        PAGE.write_text(as_page(outcome, plan, machine, plot=name), encoding="utf-8")
 
 
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benches", description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=["shop", "bulk"])
-    parser.add_argument("--cpu", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path(".bench/latest.json"))
-    parser.add_argument("--child", nargs=2, metavar=("NAME", "SIZES"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benches",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rows, fewer turns")
+    parser.add_argument("--only", metavar="WORD", help="cases whose name contains it")
+    parser.add_argument("--contestants", metavar="NAMES", help="these alone, joined by commas")
+    parser.add_argument("--cpu", action="store_true", help="count processor time, not time")
+    parser.add_argument("--out", type=Path, default=Path(".bench/latest.json"), help="the JSON")
+    parser.add_argument("--folder", type=Path, help="where the databases lie while it runs")
+    parser.add_argument("--results", action="store_true", help="write benches/RESULTS.md")
+    given = parser.parse_args(arguments)
+    names = [*(case.name for case in CASES), BULK, SIZE]
+    if given.only is not None and not any(given.only in name for name in names):
+        parser.error(f"no case is called like {given.only!r}; there are {'; '.join(names)}")
+    return given
 
 
-def _table(figures: Sequence[Figure]) -> Table:
-    clock = ", processor time" if CPU_CLOCK in os.environ else ""
-    table = Table(title=f"ormdb beside hand-written sqlite3{clock}", title_justify="left")
-    table.add_column("task")
-    table.add_column("unit")
-    for name in CONTESTANTS:
-        table.add_column(f"{name} p50", justify="right")
-        table.add_column("p95", justify="right", style="dim")
-    table.add_column("beside sqlite3", justify="right")
-    table.add_column("aim", justify="right", style="dim")
-    for task in dict.fromkeys(figure.task for figure in figures):
-        by_name = {figure.contestant: figure for figure in figures if figure.task == task}
-        cells = [
-            cell
-            for name in CONTESTANTS
-            for cell in (_short(by_name[name].p50), _short(by_name[name].p95))
-        ]
-        goal = f"{GOALS[task]}×" if task in GOALS else ""
-        table.add_row(task, by_name["ormdb"].unit, *cells, f"{_ratio(by_name):.2f}×", goal)
-    return table
+def _entries(console: Console, names: str | None) -> list[Entry]:
+    """Who takes part; the reference always does."""
+    wanted = None if names is None else {*names.split(","), REFERENCE}
+    chosen = [entry for entry in ROSTER if wanted is None or entry.name in wanted]
+    if wanted is not None and (unknown := wanted - {entry.name for entry in chosen}):
+        raise SystemExit(f"there is no contestant {', '.join(sorted(unknown))}")
+    there, missing = split_by_presence(chosen)
+    if missing:
+        left_out = ", ".join(entry.name for entry in missing)
+        text = f"left out, since not installed: {left_out}; install with {INSTALL}"
+        console.print(text, markup=False, soft_wrap=True)
+    return there
 
 
-def _ratio(by_name: dict[str, Figure]) -> float:
-    """Speed beside sqlite3, where more is better; for a size, how many times its bytes."""
-    ours, theirs = by_name["ormdb"], by_name["sqlite3"]
-    if ours.more_is_better or ours.unit == "MB":
-        return ours.p50 / theirs.p50
-    return theirs.p50 / ours.p50
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1_000 else f"{value:,.2f}"
-
-
-def _report(figures: Sequence[Figure], sizes: Sizes) -> dict[str, object]:
-    return {
-        "clock": "processor" if CPU_CLOCK in os.environ else "wall",
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "lmdb": importlib.metadata.version("lmdb"),
-        "msgspec": importlib.metadata.version("msgspec"),
-        "sizes": asdict(sizes),
-        "figures": [asdict(figure) for figure in figures],
-    }
+def _draw(console: Console, outcome: Outcome, path: Path) -> bool:
+    if not can_plot():
+        text = f"no picture, since matplotlib is not installed; install with {INSTALL}"
+        console.print(text, markup=False, soft_wrap=True)
+        return False
+    write_plot(outcome, path)
+    return True
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
-"""The shop in ormdb, through the face that a user types."""
+"""The worlds in ormdb, through the face that a user types, with its defaults.
+
+    db.fetch(Customer.where(...).include(Customer.orders.include(Order.lines))).to_dicts()
+
+What a program knows beforehand (which relations, which order) is built once, as it would be at the
+top of a module; what depends on the call is added in the call, and that takes its time there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import ormdb
-from benches.data import PAGE_ROOTS, Row
-from ormdb import Database, Entity, Field, Many, One, field, index, many, one
+from benches.contestant import KNOWN_NAME, SHORT_PAGE, TOP, Contestant, Cost
+from benches.data import Row
+from ormdb import Database, Entity, Field, Many, One, Query, field, index, many, one
 
 
 class Customer(Entity):
@@ -27,12 +35,14 @@ class Order(Entity):
 
     id: Field[int] = field(identity=True)
     customer_id: Field[int]
-    placed: Field[int]
+    placed: Field[int] = field(index=True)
     state: Field[str]
     total: Field[float]
     note: Field[str | None]
     customer: One[Customer] = one(via="customer_id")
     lines: Many[Line] = many(inverse="order")
+
+    __indexes__ = (index("state", "placed"),)
 
 
 class Line(Entity):
@@ -44,6 +54,54 @@ class Line(Entity):
     quantity: Field[int]
     price: Field[float]
     order: One[Order] = one(via="order_id")
+
+
+class Movie(Entity):
+    """What people play in."""
+
+    id: Field[int] = field(identity=True)
+    title: Field[str] = field(unique=True)
+    year: Field[int]
+    rating: Field[float]
+    cast: Many[Role] = many(inverse="movie")
+    reviews: Many[Review] = many(inverse="movie")
+
+
+class Person(Entity):
+    """Who plays."""
+
+    id: Field[int] = field(identity=True)
+    name: Field[str] = field(unique=True)
+    born: Field[int]
+    roles: Many[Role] = many(inverse="person")
+
+
+class Role(Entity):
+    """The edge between the two, with fields of its own."""
+
+    id: Field[int] = field(identity=True)
+    movie_id: Field[int]
+    person_id: Field[int]
+    billing: Field[int]
+    part: Field[str]
+    season: Field[int]
+    movie: One[Movie] = one(via="movie_id")
+    person: One[Person] = one(via="person_id")
+
+    __indexes__ = (index("movie_id", "billing"), index("person_id", "season"))
+
+
+class Review(Entity):
+    """What somebody thought of a movie."""
+
+    id: Field[int] = field(identity=True)
+    movie_id: Field[int]
+    score: Field[int]
+    author: Field[str]
+    body: Field[str]
+    movie: One[Movie] = one(via="movie_id")
+
+    __indexes__ = (index("movie_id", "score"),)
 
 
 class Product(Entity):
@@ -87,60 +145,133 @@ class Sale(Entity):
     __indexes__ = (index("region", "amount"),)
 
 
-SHOP = (Customer, Order, Line)
-BULK = (Product, Buyer, Sale)
-PAGE = (
-    Customer.order_by(Customer.name).limit(PAGE_ROOTS).include(Customer.orders.include(Order.lines))
-)
+SCHEMAS: Final[dict[str, tuple[type[Entity], ...]]] = {
+    "reads": (Customer, Order, Line, Movie, Person, Role, Review),
+    "sales": (Buyer, Product, Sale),
+}
+ENTITIES: Final[dict[str, type[Entity]]] = {
+    "customers": Customer,
+    "orders": Order,
+    "lines": Line,
+    "movies": Movie,
+    "people": Person,
+    "roles": Role,
+    "reviews": Review,
+    "buyers": Buyer,
+    "products": Product,
+    "sales": Sale,
+}
+
+CAST = Movie.cast.order_by(Role.billing).include(Role.person)
+CUSTOMERS = Customer.order_by(Customer.name).include(Customer.orders.include(Order.lines))
+MOVIE = Movie.include(CAST, Movie.reviews)
+CAREER = Person.roles.order_by(Role.season).include(Role.movie.include(CAST))
+CAREERS = Person.order_by(Person.name).include(CAREER)
+BEST = Movie.reviews.order_by(Review.score.desc()).limit(TOP)
+RATED = Movie.order_by(Movie.title).include(BEST)
+NEWEST = Order.order_by(Order.placed.desc()).limit(SHORT_PAGE)
+KNOWN = Customer.where(Customer.name == KNOWN_NAME)
 
 
-class ByOrmdb:
-    """ormdb, with its defaults."""
+class ByOrmdb(Contestant):
+    """ormdb."""
 
-    name = "ormdb"
-
-    def __init__(self) -> None:
-        self._path = Path()
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self._db: Database | None = None
+        self._costs: list[Cost] | None = None
 
-    def load_shop(
-        self, folder: Path, customers: Sequence[Row], orders: Sequence[Row], lines: Sequence[Row]
-    ) -> None:
-        self._path = folder / "shop.ormdb"
-        self._db = db = ormdb.open(self._path, schema=SHOP)
-        db.bulk_load(Customer, customers)
-        db.bulk_load(Order, orders)
-        db.bulk_load(Line, lines)
+    def create(self, world: str) -> None:
+        self.open(world)
 
-    def fetch_page(self, after: str) -> list[Row]:
-        return self._open_db().fetch(PAGE.where(Customer.name > after)).to_dicts()
-
-    def get_order(self, identity: int) -> Row | None:
-        found = self._open_db().get(Order, identity)
-        return None if found is None else found.to_dict()
-
-    def begin_bulk(self, folder: Path, customers: Sequence[Row], products: Sequence[Row]) -> None:
-        self._path = folder / "bulk.ormdb"
-        self._db = db = ormdb.open(self._path, schema=BULK)
-        db.bulk_load(Buyer, customers)
-        db.bulk_load(Product, products)
-
-    def load_bulk(self, sales: Sequence[Row]) -> None:
-        self._open_db().bulk_load(Sale, sales)
-
-    def get_sale(self, identity: int) -> Row | None:
-        found = self._open_db().get(Sale, identity)
-        return None if found is None else found.to_dict()
-
-    def compact(self) -> int:
-        self._open_db().compact()
-        return self._path.stat().st_size
+    def open(self, world: str) -> None:
+        self._db = ormdb.open(self.folder / f"{world}.ormdb", schema=SCHEMAS[world])
 
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        self.db.close()
 
-    def _open_db(self) -> Database:
-        assert self._db is not None, "load something first"
+    def bulk_load(self, table: str, rows: Sequence[Row]) -> None:
+        self.db.bulk_load(ENTITIES[table], rows)
+
+    def compact(self) -> None:
+        self.db.compact()
+
+    def costs(self) -> list[Cost]:
+        if self._costs is None:
+            self._costs = []
+            return []
+        found, self._costs = self._costs, None
+        return found
+
+    # --- one row ------------------------------------------------------------------------------
+
+    def get_order(self, identity: int) -> Row | None:
+        return self.db.run_get("Order", (identity,))
+
+    def get_order_object(self, identity: int) -> object:
+        return self.db.get(Order, identity)
+
+    def get_sale(self, identity: int) -> Row | None:
+        return self.db.run_get("Sale", (identity,))
+
+    def one_row(self) -> list[Row]:
+        return self._fetch(KNOWN)
+
+    # --- graphs -------------------------------------------------------------------------------
+
+    def movie(self, identity: int) -> list[Row]:
+        return self._fetch(MOVIE.where(Movie.id == identity))
+
+    def customers(self, after: str, count: int) -> list[Row]:
+        return self._fetch(CUSTOMERS.where(Customer.name > after).limit(count))
+
+    def careers(self, after: str, count: int) -> list[Row]:
+        return self._fetch(CAREERS.where(Person.name > after).limit(count))
+
+    def top_reviews(self, after: str, count: int) -> list[Row]:
+        return self._fetch(RATED.where(Movie.title > after).limit(count))
+
+    # --- rows by filter -----------------------------------------------------------------------
+
+    def orders_in_state(self, state: str, before: int) -> list[Row]:
+        return self._fetch(NEWEST.where(Order.state == state, Order.placed < before))
+
+    def people_between(self, low: str, high: str) -> list[Row]:
+        return self._fetch(
+            Person.where(Person.name >= low, Person.name < high).order_by(Person.name)
+        )
+
+    def orders_between(self, low: int, high: int) -> list[Row]:
+        found = Order.where(Order.placed >= low, Order.placed < high)
+        return self._fetch(found.order_by(Order.placed))
+
+    def orders_of_city(self, city: str, before: int) -> list[Row]:
+        return self._fetch(
+            NEWEST.where(Order.customer[Customer.city] == city, Order.placed < before)
+        )
+
+    # --- writes -------------------------------------------------------------------------------
+
+    def insert_review(self, review: Row) -> None:
+        self.db.insert_rows(Review, [review])
+
+    def insert_movie(self, movie: Row, roles: Sequence[Row]) -> None:
+        with self.db.transaction() as txn:
+            txn.insert_rows(Movie, [movie])
+            txn.insert_rows(Role, roles)
+
+    def update_order(self, identity: int, state: str, note: str) -> None:
+        self.db.update(Order.key(identity), Order.state.to(state), Order.note.to(note))
+
+    @property
+    def db(self) -> Database:
+        """The open database."""
+        assert self._db is not None, "create or open something first"
         return self._db
+
+    def _fetch(self, query: Query[Any]) -> list[Row]:
+        result = self.db.fetch(query)
+        if self._costs is not None:
+            found = result.statistics
+            self._costs.append(Cost(found.engine_calls, found.keys_read))
+        return result.to_dicts()

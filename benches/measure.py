@@ -1,195 +1,233 @@
-"""Timing without self-deception: contestants take turns, results are compared before a clock runs.
+"""Timing without self-deception: processes take turns, answers are compared before a clock runs.
 
-round 1   sqlite3 page   ormdb page      each round begins with another contestant, so that
-round 2   ormdb page     sqlite3 page    neither always runs on the warmer machine
-...
-bulk loads run in a process of their own each, so that none inherits another's memory
+    fill      each contestant makes its files, in a process of its own
+    compare   each answers every case twice; what differs from sqlite3's answer ends the run
+    first     new processes: open, one call, close, per case; caches are empty, the file's are warm
+    warm      one process each, side by side:
+                  turn 1    ormdb duckdb sqlite3 ...      the same calls for everybody,
+                  turn 2    sqlite3 ormdb duckdb ...      the order drawn anew each turn
+              until the case's time is up
+    bulk      sales loaded into empty tables, in new processes
+
+The order is drawn from a fixed seed.  Writes come last, since they change what is read.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import os
+import dataclasses
 import random
-import statistics
-import subprocess
-import sys
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from benches import data
-from benches.contestant import Contestant
-from benches.data import Row, Sizes
+from benches.cases import BULK, CASES, SIZE, Case
+from benches.compare import require_equal
+from benches.data import SEED, Sizes
+from benches.figures import Figure, figure_of_amounts, figure_of_rates, figure_of_times, with_ratios
+from benches.roster import REFERENCE, Entry
+from benches.seat import Seat
 
 T = TypeVar("T")
-CPU_CLOCK: Final = "BENCHES_CPU_CLOCK"  # set: count processor time, for a machine that is busy
 
-GETS_PER_SAMPLE: Final = 200
-CHECKED_PAGES: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """What one contestant took for one task: medians and 95th percentiles over the rounds."""
-
-    task: str
-    contestant: str
-    unit: str
-    p50: float
-    p95: float
-    more_is_better: bool = False
-
-
-def clock_s() -> float:
-    """Seconds on the wall, or of the processor."""
-    return time.process_time() if CPU_CLOCK in os.environ else time.perf_counter()
-
-
-def measure_shop(contestants: Sequence[Contestant], sizes: Sizes, *, rounds: int) -> list[Figure]:
-    """Pages of three levels, and single orders by identity."""
-    shop = (data.customers(sizes), data.orders(sizes), data.lines(sizes))
-    with tempfile.TemporaryDirectory() as folder:
-        for contestant in contestants:
-            contestant.load_shop(Path(folder), *shop)
-        try:
-            last = sizes.customers - data.PAGE_ROOTS
-            rng = random.Random(data.SEED)
-            starts = [f"customer {rng.randrange(last):07}" for _ in range(rounds)]
-            count = sizes.customers * sizes.orders_per_customer
-            picks = [
-                [rng.randrange(count) + 1 for _ in range(GETS_PER_SAMPLE)] for _ in range(rounds)
-            ]
-            _compare(contestants, starts[:CHECKED_PAGES], picks[0])
-            pages = _take_turns(contestants, lambda each, i: each.fetch_page(starts[i]), rounds)
-            gets = _take_turns(contestants, lambda each, i: _get_orders(each, picks[i]), rounds)
-        finally:
-            for contestant in contestants:
-                contestant.close()
-    return [
-        *_figures("50-root page, 3 levels", "ms", pages, 1e3),
-        *_figures("get by identity", "µs", gets, 1e6 / GETS_PER_SAMPLE),
-    ]
-
-
-def measure_bulk(names: Sequence[str], sizes: Sizes, *, rounds: int) -> list[Figure]:
-    """Loading every sale with all indexes there first, and what it takes after compacting."""
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    bytes_: dict[str, float] = {}
-    samples: dict[str, list[Row]] = {}
-    for number in range(rounds):
-        for name in _turn(names, number):
-            done = _load_in_child(name, sizes)
-            rates[name].append(sizes.sales / done.seconds)
-            bytes_[name] = done.bytes / 1e6
-            samples[name] = done.sample
-    first = samples[names[0]]
-    for name in names[1:]:
-        assert samples[name] == first, f"{name} loaded other sales than {names[0]}"
-    loads = [
-        Figure(
-            task="bulk load, rows of 12 fields",
-            contestant=name,
-            unit="rows/s",
-            p50=statistics.median(rates[name]),
-            p95=min(rates[name]),
-            more_is_better=True,
-        )
-        for name in names
-    ]
-    return loads + [
-        Figure(task="size, compacted", contestant=name, unit="MB", p50=size, p95=size)
-        for name, size in bytes_.items()
-    ]
+COMPARED: Final = 2  # calls whose answers are compared, per case
+WARMING_FROM: Final = 50  # the number of the call that is made before the clock runs
+TIMED_FROM: Final = 100  # the number of the first call that is timed
+FIRST_FROM: Final = 10  # the number of the first calls after opening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """What a child process reports of one bulk load."""
+class Plan:
+    """How long to measure what."""
 
-    seconds: float
-    bytes: int
-    sample: list[Row]
+    sizes: Sizes
+    case_seconds: float  # after which a case gets no further turn
+    turns_min: int
+    turns_max: int
+    turn_seconds: float  # after which a contestant begins no further call in its turn
+    first_rounds: int
+    bulk_rounds: int
+    only: str | None = None  # cases whose name contains it
 
+    def wants(self, name: str) -> bool:
+        """Whether a case is to be measured."""
+        return self.only is None or self.only in name
 
-def load_once(contestant: Contestant, sizes: Sizes) -> Loaded:
-    """Run one bulk load; the rows are made before the clock starts."""
-    rows = list(data.sales(sizes))
-    with tempfile.TemporaryDirectory() as folder:
-        contestant.begin_bulk(Path(folder), data.customers(sizes), data.products(sizes))
-        gc.collect()
-        gc.freeze()
-        began = clock_s()
-        contestant.load_bulk(rows)
-        seconds = clock_s() - began
-        gc.unfreeze()
-        rng = random.Random(data.SEED)
-        found = [contestant.get_sale(rng.randrange(sizes.sales) + 1) for _ in range(100)]
-        size = contestant.compact()
-        contestant.close()
-    return Loaded(seconds=seconds, bytes=size, sample=[row for row in found if row is not None])
+    @property
+    def cases(self) -> list[Case]:
+        """The cases that are to be measured."""
+        return [case for case in CASES if self.wants(case.name)]
 
 
-def _load_in_child(name: str, sizes: Sizes) -> Loaded:
-    command = [sys.executable, "-m", "benches", "--child", name, json.dumps(asdict(sizes))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name} did not load: {done.stderr}")
-    return Loaded(**json.loads(done.stdout))
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was measured."""
+
+    figures: list[Figure] = field(default_factory=list[Figure])
+    memory_bytes: dict[str, int] = field(default_factory=dict[str, int])
+    disk_bytes: dict[str, int] = field(default_factory=dict[str, int])
+    lacks: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
 
-def _take_turns(
-    contestants: Sequence[Contestant], work: Callable[[Contestant, int], object], rounds: int
-) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {each.name: [] for each in contestants}
-    gc.collect()
-    gc.freeze()
-    for number in range(rounds):
-        for contestant in _turn(contestants, number):
-            began = clock_s()
-            result = work(contestant, number)
-            seconds[contestant.name].append(clock_s() - began)
-            del result
-    gc.unfreeze()
-    return seconds
+class Watcher:
+    """Is told what happens; this one does not care."""
+
+    def begin(self, stage: str, steps: int) -> None:
+        """A stage begins."""
+
+    def step(self, what: str) -> None:
+        """One of its steps begins."""
 
 
-def _turn(items: Sequence[T], number: int) -> list[T]:
-    start = number % len(items)
-    return [*items[start:], *items[:start]]
+def measure(entries: Sequence[Entry], plan: Plan, folder: Path, watcher: Watcher) -> Outcome:
+    """Run everything that the plan asks for.
+
+    Raises:
+      DifferentAnswerError: a contestant answers otherwise than sqlite3.
+      WorkerError: one failed.
+    """
+    run = _Run(entries, plan, folder, watcher)
+    if plan.cases:
+        run.fill_and_compare()
+        first = run.time_first_calls()
+        run.time_warm(first)
+    if plan.wants(BULK) or plan.wants(SIZE):
+        run.load_bulk()
+    return run.outcome
 
 
-def _get_orders(contestant: Contestant, identities: Sequence[int]) -> list[Row | None]:
-    get = contestant.get_order
-    return [get(identity) for identity in identities]
+class _Run:
+    def __init__(
+        self, entries: Sequence[Entry], plan: Plan, folder: Path, watcher: Watcher
+    ) -> None:
+        # The reference goes first, so that the others are compared as they come.
+        self._entries = sorted(entries, key=lambda entry: entry.name != REFERENCE)
+        self._plan = plan
+        self._folder = folder
+        self._watcher = watcher
+        self._rng = random.Random(SEED)
+        self.outcome = Outcome()
 
+    def fill_and_compare(self) -> None:
+        """Make the files, and have every answer compared with the first contestant's."""
+        self._watcher.begin("fill and compare", len(self._entries))
+        wanted: dict[tuple[str, int], Any] = {}
+        for entry in self._entries:
+            self._watcher.step(entry.name)
+            with self._seat(entry) as seat:
+                self.outcome.lacks[entry.name] = seat.ask("lacks")
+                seat.ask("fill")
+                self.outcome.disk_bytes[entry.name] = seat.ask("bytes")
+                for case in self._able(entry.name, self._plan.cases):
+                    for number in range(COMPARED):
+                        found = seat.ask("answer", case=case.name, number=number)
+                        expected = wanted.setdefault((case.name, number), found)
+                        require_equal(entry.name, case.name, wanted=expected, found=found)
+                seat.ask("close")
 
-def _compare(
-    contestants: Sequence[Contestant], starts: Sequence[str], picks: Sequence[int]
-) -> None:
-    first = contestants[0]
-    for start in starts:
-        wanted = first.fetch_page(start)
-        assert len(wanted) == data.PAGE_ROOTS
-        for other in contestants[1:]:
-            assert other.fetch_page(start) == wanted, f"{other.name} answers another page"
-    gets = _get_orders(first, picks)
-    for other in contestants[1:]:
-        assert _get_orders(other, picks) == gets, f"{other.name} answers other orders"
+    def time_first_calls(self) -> dict[tuple[str, str], list[float]]:
+        """Seconds of first calls after opening, by case and contestant."""
+        reads = [case for case in self._plan.cases if case.read_back is None]
+        rounds = self._plan.first_rounds
+        self._watcher.begin("first calls", rounds * len(self._entries) if reads else 0)
+        taken: dict[tuple[str, str], list[float]] = {}
+        for number in range(rounds if reads else 0):
+            for entry in self._drawn(self._entries):
+                self._watcher.step(entry.name)
+                with self._seat(entry) as seat:
+                    for case in self._drawn(self._able(entry.name, reads)):
+                        seconds = seat.ask("first", case=case.name, number=FIRST_FROM + number)
+                        taken.setdefault((case.name, entry.name), []).append(seconds)
+        return taken
 
+    def time_warm(self, first: dict[tuple[str, str], list[float]]) -> None:
+        """Every case, contestants in turns."""
+        cases = self._plan.cases
+        self._watcher.begin("warm", len(cases))
+        with ExitStack() as stack:
+            seats = [stack.enter_context(self._seat(entry)) for entry in self._entries]
+            for seat in seats:
+                seat.ask("open")
+            for case in cases:
+                self._watcher.step(case.name)
+                self.outcome.figures.extend(self._time_case(case, seats, first))
+            for seat in seats:
+                self.outcome.memory_bytes[seat.name] = seat.ask("memory")
+                seat.ask("close")
 
-def _figures(task: str, unit: str, seconds: dict[str, list[float]], factor: float) -> list[Figure]:
-    return [
-        Figure(
-            task=task,
-            contestant=name,
-            unit=unit,
-            p50=statistics.median(taken) * factor,
-            p95=statistics.quantiles(taken, n=20)[-1] * factor,
+    def _time_case(
+        self, case: Case, seats: Sequence[Seat], first: dict[tuple[str, str], list[float]]
+    ) -> list[Figure]:
+        able = [seat for seat in seats if case.name not in self.outcome.lacks[seat.name]]
+        costs: dict[str, dict[str, int]] = {}
+        for seat in able:
+            costs[seat.name] = seat.ask("cost", case=case.name, number=WARMING_FROM) or {}
+            self._time_calls(seat, case, WARMING_FROM + 1, calls=2)
+        taken: dict[str, list[float]] = {seat.name: [] for seat in able}
+        ends = time.perf_counter() + self._plan.case_seconds
+        for turn in range(self._plan.turns_max):
+            if turn >= self._plan.turns_min and time.perf_counter() > ends:
+                break
+            number = TIMED_FROM + turn * case.calls
+            for seat in self._drawn(able):
+                taken[seat.name] += self._time_calls(seat, case, number, calls=case.calls)
+        figures = [
+            dataclasses.replace(
+                figure_of_times(case.name, name, case.unit, seconds),
+                first_p50=_first(case, name, first),
+                engine_calls=costs[name].get("engine_calls"),
+                keys_read=costs[name].get("keys_read"),
+            )
+            for name, seconds in taken.items()
+        ]
+        return with_ratios(figures, REFERENCE)
+
+    def _time_calls(self, seat: Seat, case: Case, number: int, *, calls: int) -> list[float]:
+        limit = self._plan.turn_seconds
+        taken: list[float] = seat.ask(
+            "time", case=case.name, number=number, calls=calls, seconds_max=limit
         )
-        for name, taken in seconds.items()
-    ]
+        return taken
+
+    def load_bulk(self) -> None:
+        """Load the sales, and see what they take after compacting."""
+        rounds = self._plan.bulk_rounds
+        self._watcher.begin(BULK, rounds * len(self._entries))
+        rates: dict[str, list[float]] = {entry.name: [] for entry in self._entries}
+        sizes: dict[str, list[float]] = {entry.name: [] for entry in self._entries}
+        wanted: Any = None
+        for number in range(rounds):
+            for entry in self._entries if number == 0 else self._drawn(self._entries):
+                self._watcher.step(entry.name)
+                with self._seat(entry, "bulk") as seat:
+                    done = seat.ask("bulk")
+                shutil.rmtree(self._folder / entry.name / "bulk")
+                wanted = wanted or done["sample"]
+                require_equal(entry.name, BULK, wanted=wanted, found=done["sample"])
+                rates[entry.name].append(self._plan.sizes.sales / done["seconds"])
+                sizes[entry.name].append(done["bytes"] / 1e6)
+        loads = [figure_of_rates(BULK, name, "rows/s", rate) for name, rate in rates.items()]
+        self.outcome.figures.extend(with_ratios(loads, REFERENCE))
+        taken = [
+            figure_of_amounts(SIZE, name, "MB", megabytes) for name, megabytes in sizes.items()
+        ]
+        self.outcome.figures.extend(with_ratios(taken, REFERENCE))
+
+    def _seat(self, entry: Entry, folder: str = "") -> Seat:
+        return Seat(entry.name, entry.place, self._folder / entry.name / folder, self._plan.sizes)
+
+    def _able(self, name: str, cases: Iterable[Case]) -> list[Case]:
+        return [case for case in cases if case.name not in self.outcome.lacks[name]]
+
+    def _drawn(self, items: Sequence[T]) -> list[T]:
+        return self._rng.sample(items, len(items))
+
+
+def _first(case: Case, name: str, first: dict[tuple[str, str], list[float]]) -> float | None:
+    seconds = first.get((case.name, name))
+    if seconds is None:
+        return None
+    return figure_of_times(case.name, name, case.unit, seconds).p50

@@ -1,0 +1,44 @@
+"""Who takes part: where each contestant is written, and what has to be installed for it.
+
+    sqlite3   benches.by_sqlite:BySqlite     the standard library: always there
+    duckdb    benches.by_duckdb:ByDuckdb     if the package duckdb is installed, otherwise left out
+
+Contestants are named as text, so that only the process that runs one imports its package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+REFERENCE: Final = "sqlite3"  # whose answers the others' are compared with, and whose times
+OURS: Final = "ormdb"
+INSTALL: Final = "pip install 'ormdb[bench]', which `make bench` does"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One contestant."""
+
+    name: str
+    place: str  # module:class
+    package: str | None = None  # what it needs besides Python and ormdb
+
+    @property
+    def is_there(self) -> bool:
+        """Whether what it needs is installed."""
+        return self.package is None or importlib.util.find_spec(self.package) is not None
+
+
+ROSTER: Final = (
+    Entry(name="ormdb", place="benches.by_ormdb:ByOrmdb"),
+    Entry(name="sqlite3", place="benches.by_sqlite:BySqlite"),
+)
+
+
+def split_by_presence(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Those that can run, and those whose package is missing."""
+    there = [entry for entry in entries if entry.is_there]
+    return there, [entry for entry in entries if not entry.is_there]
