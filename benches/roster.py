@@ -35,6 +35,11 @@ class Entry:
 ROSTER: Final = (
     Entry(name="ormdb", place="benches.by_ormdb:ByOrmdb"),
     Entry(name="sqlite3", place="benches.by_sqlite:BySqlite"),
+    Entry(name="sqlalchemy", place="benches.by_sqlalchemy:BySqlalchemy", package="sqlalchemy"),
+    Entry(name="django", place="benches.by_django:ByDjango", package="django"),
+    Entry(name="peewee", place="benches.by_peewee:ByPeewee", package="peewee"),
+    Entry(name="duckdb", place="benches.by_duckdb:ByDuckdb", package="duckdb"),
+    Entry(name="ladybug", place="benches.by_ladybug:ByLadybug", package="ladybug"),
 )
 
 
