@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import ormdb
 from benches.contestant import KNOWN_NAME, SHORT_PAGE, TOP, Contestant, Cost
 from benches.data import Row
-from ormdb import Database, Entity, Field, Many, One, Query, field, index, many, one
+from ormdb import Database, Entity, Field, Many, One, Query, field, index, limits, many, one
 
 
 class Customer(Entity):
@@ -174,7 +174,9 @@ KNOWN = Customer.where(Customer.name == KNOWN_NAME)
 
 
 class ByOrmdb(Contestant):
-    """ormdb."""
+    """ormdb, with its defaults."""
+
+    cache_bytes: ClassVar[int] = limits.ROW_CACHE_BYTES
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -185,7 +187,8 @@ class ByOrmdb(Contestant):
         self.open(world)
 
     def open(self, world: str) -> None:
-        self._db = ormdb.open(self.folder / f"{world}.ormdb", schema=SCHEMAS[world])
+        path = self.folder / f"{world}.ormdb"
+        self._db = ormdb.open(path, schema=SCHEMAS[world], cache_bytes=self.cache_bytes)
 
     def close(self) -> None:
         self.db.close()
@@ -275,3 +278,9 @@ class ByOrmdb(Contestant):
             found = result.statistics
             self._costs.append(Cost(found.engine_calls, found.keys_read))
         return result.to_dicts()
+
+
+class ByOrmdbCold(ByOrmdb):
+    """ormdb as it reads what it has not read before: no decoded row is kept."""
+
+    cache_bytes = 0

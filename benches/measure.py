@@ -6,7 +6,8 @@
     warm      one process each, side by side:
                   turn 1    ormdb duckdb sqlite3 ...      the same calls for everybody,
                   turn 2    sqlite3 ormdb duckdb ...      the order drawn anew each turn
-              until the case's time is up
+              until the case's time is up; what is read comes round again after a dozen
+              calls, all of which were made once before the clock runs
     bulk      sales loaded into empty tables, in new processes
 
 The order is drawn from a fixed seed.  Writes come last, since they change what is read.
@@ -36,6 +37,7 @@ T = TypeVar("T")
 COMPARED: Final = 2  # calls whose answers are compared, per case
 WARMING_FROM: Final = 50  # the number of the call that is made before the clock runs
 TIMED_FROM: Final = 100  # the number of the first call that is timed
+ROUND_CALLS: Final = 12  # different calls of a case that reads, after which they come again
 FIRST_FROM: Final = 10  # the number of the first calls after opening
 
 
@@ -165,13 +167,18 @@ class _Run:
         costs: dict[str, dict[str, int]] = {}
         for seat in able:
             costs[seat.name] = seat.ask("cost", case=case.name, number=WARMING_FROM) or {}
-            self._time_calls(seat, case, WARMING_FROM + 1, calls=2)
+            if case.read_back is None:
+                self._time_calls(seat, case, TIMED_FROM, calls=_round_of(case))
+            else:
+                self._time_calls(seat, case, WARMING_FROM + 1, calls=2)
         taken: dict[str, list[float]] = {seat.name: [] for seat in able}
         ends = time.perf_counter() + self._plan.case_seconds
         for turn in range(self._plan.turns_max):
             if turn >= self._plan.turns_min and time.perf_counter() > ends:
                 break
             number = TIMED_FROM + turn * case.calls
+            if case.read_back is None:
+                number = TIMED_FROM + turn * case.calls % _round_of(case)
             for seat in self._drawn(able):
                 taken[seat.name] += self._time_calls(seat, case, number, calls=case.calls)
         figures = [
@@ -224,6 +231,11 @@ class _Run:
 
     def _drawn(self, items: Sequence[T]) -> list[T]:
         return self._rng.sample(items, len(items))
+
+
+def _round_of(case: Case) -> int:
+    """How many different calls a case has; whole turns of them."""
+    return -(-ROUND_CALLS // case.calls) * case.calls
 
 
 def _first(case: Case, name: str, first: dict[tuple[str, str], list[float]]) -> float | None:

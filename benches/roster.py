@@ -1,5 +1,6 @@
 """Who takes part: where each contestant is written, and what has to be installed for it.
 
+    ormdb     benches.by_ormdb:ByOrmdb       and ormdb cold, the same without a row cache
     sqlite3   benches.by_sqlite:BySqlite     the standard library: always there
     duckdb    benches.by_duckdb:ByDuckdb     if the package duckdb is installed, otherwise left out
 
@@ -34,6 +35,7 @@ class Entry:
 
 ROSTER: Final = (
     Entry(name="ormdb", place="benches.by_ormdb:ByOrmdb"),
+    Entry(name="ormdb cold", place="benches.by_ormdb:ByOrmdbCold"),
     Entry(name="sqlite3", place="benches.by_sqlite:BySqlite"),
     Entry(name="sqlalchemy", place="benches.by_sqlalchemy:BySqlalchemy", package="sqlalchemy"),
     Entry(name="django", place="benches.by_django:ByDjango", package="django"),

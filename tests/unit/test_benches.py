@@ -49,7 +49,8 @@ PLAN = Plan(
     first_rounds=1,
     bulk_rounds=1,
 )
-OURS, SQLITE = ROSTER[:2]
+OURS, COLD, SQLITE = ROSTER[:3]
+NAMES = {"ormdb", "ormdb cold", "sqlite3"}
 
 
 class Forgetful(BySqlite):
@@ -176,13 +177,13 @@ def test_without_the_reference_there_is_no_ratio_to_it() -> None:
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    return measure([OURS, SQLITE], PLAN, tmp_path_factory.mktemp("benches"), Watcher())
+    return measure([OURS, COLD, SQLITE], PLAN, tmp_path_factory.mktemp("benches"), Watcher())
 
 
 def test_a_run_has_a_figure_of_every_case_and_contestant(outcome: Outcome) -> None:
     found = {(figure.case, figure.contestant) for figure in outcome.figures}
     cases = [*(case.name for case in CASES), BULK, SIZE]
-    assert found == {(case, name) for case in cases for name in ("ormdb", "sqlite3")}
+    assert found == {(case, name) for case in cases for name in NAMES}
     assert len(outcome.figures) == len(found)
     assert all(0 < figure.best <= figure.p50 <= figure.p99 for figure in figures_of_times(outcome))
 
@@ -202,7 +203,7 @@ def test_reads_have_a_first_call_and_ours_a_cost(outcome: Outcome) -> None:
 
 
 def test_memory_and_files_are_told_for_each_contestant(outcome: Outcome) -> None:
-    assert set(outcome.memory_bytes) == set(outcome.disk_bytes) == {"ormdb", "sqlite3"}
+    assert set(outcome.memory_bytes) == set(outcome.disk_bytes) == NAMES
     assert min(outcome.memory_bytes.values()) > 1_000_000
     assert min(outcome.disk_bytes.values()) > 10_000
 
