@@ -30,6 +30,7 @@ from ormdb.storage.engine import WriteTransaction
 from ormdb.storage.expressions import compile_violations
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import (
+    ROW_KEY_BYTES,
     EntityLayout,
     IndexLayout,
     RelationLayout,
@@ -190,16 +191,37 @@ class Probes:
         if lookup is None:
             found = self._txn.get_many(relation.target.rows, keys)
             return {
-                key: int.from_bytes(key, "big") - ROW_NUMBER_BIAS
+                key: _number_of(key)
                 for key, row in zip(keys, found, strict=True)
                 if row is not None
             }
         joined = self._txn.many(lookup.space, keys)
-        return {
-            key: int.from_bytes(row_keys[:8], "big") - ROW_NUMBER_BIAS
+        led = {
+            key: row_keys[:ROW_KEY_BYTES]
             for key, row_keys in zip(keys, joined, strict=True)
             if row_keys
         }
+        self._recheck_targets(relation, lookup, led)
+        return {key: _number_of(row_key_) for key, row_key_ in led.items()}
+
+    def _recheck_targets(
+        self, relation: RelationLayout, lookup: IndexLayout, found: Mapping[bytes, bytes]
+    ) -> None:
+        """See that each entry leads to the row it names: a row that is written now keeps the
+        number of that row for good."""
+        target, row_keys = relation.target, list(found.values())
+        rows = self._txn.get_many(target.rows, row_keys)
+        present = [row for row in rows if row is not None]
+        decoder = target.codec.decoder(lookup.slots)
+        if len(present) < len(rows) or lookup.encode_rows(
+            decoder.decode_batch(row_keys, present)
+        ) != list(found):
+            raise CorruptionError(
+                f"{lookup.name} of {target.name} leads to a row with other values, or to none; "
+                "run `ormdb check --deep`, then restore a backup",
+                entity=target.name,
+                index=lookup.name,
+            )
 
     def _foreign_keys(self, relation: RelationLayout, rows: Sequence[Any]) -> list[bytes | None]:
         """Each row's reference as the target lookup's key; None where it refers to nothing."""
@@ -240,6 +262,10 @@ class Probes:
         """Whether any of the keys could be in the space already."""
         tail = next(iter(self._txn.scan(entity.rows, reverse=True, limit=1)), None)
         return tail is not None and min(keys, default=b"") <= tail[0][0]
+
+
+def _number_of(row_key_: bytes) -> int:
+    return int.from_bytes(row_key_, "big") - ROW_NUMBER_BIAS
 
 
 def foreign_slots(relation: RelationLayout) -> tuple[int, ...]:

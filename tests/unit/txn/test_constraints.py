@@ -9,6 +9,7 @@ import pytest
 from ormdb.errors import (
     CheckError,
     ConstraintError,
+    CorruptionError,
     ForeignKeyError,
     NotFoundError,
     OrmdbError,
@@ -17,6 +18,7 @@ from ormdb.errors import (
 from ormdb.ir.mutation import Delete, Insert, Mutation, Update
 from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import Item, Space
+from ormdb.storage.keys import row_key
 from ormdb.storage.layout import CHANGES, META
 from ormdb.txn.commit import OpenCommit
 from tests.oracle.store import Store
@@ -306,3 +308,17 @@ def test_a_commit_of_statements_that_cancel_out_leaves_no_version(towns: Store) 
     before = towns.head
     assert towns.commit(insert("Member", {"id": 9}), delete("Member", (9,))) == before.version
     assert towns.head == before
+
+
+@pytest.mark.parametrize("place", [2, 99])
+def test_a_target_entry_that_leads_astray_is_not_referred_to(towns: Store, place: int) -> None:
+    identity = towns.layout.entities["Town"].identity
+    assert identity is not None
+    txn = towns.engine.begin_write()
+    txn.delete_many(identity.space, [identity.encode_values(["A"])])
+    txn.put_many(identity.space, [(identity.encode_values(["A"]), row_key(place))])
+    txn.commit()
+    error = refused(
+        towns, CorruptionError, Insert(entity="Member", rows=({"id": 9, "town_code": "A"},))
+    )
+    assert error.details["entity"] == "Town"
