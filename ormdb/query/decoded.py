@@ -84,7 +84,8 @@ def decoded_groups(
 
     Args:
       entity: whose rows they are; a group is made of its rows and nothing else.
-      kind: what the groups are, together with how they are decoded and ordered.
+      kind: what the groups are and how they are decoded and ordered; it begins with a word of
+        its own, because keys of different things may be equal.
       read: reads those at some positions of `keys`, in that order, up to both limits.
       limit_each, limit_all: how many are wanted of each key, and of all of them.
     """

@@ -52,7 +52,7 @@ def first_children(
         rows, row_keys, counts = decoded_groups(
             view,
             expand.relation.source,
-            (index, plan.decoder, expand.ordered_reverse, count),
+            ("first", index, plan.decoder, expand.ordered_reverse, count),
             keys,
             read,
             limit_each=sys.maxsize,

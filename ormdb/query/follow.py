@@ -108,7 +108,7 @@ def follow_to_many(
     rows, row_keys, counts = decoded_groups(
         view,
         relation.source,
-        (relation, decoder),
+        ("children", relation, decoder),
         keys,
         read,
         limit_each=limit_each,
@@ -204,7 +204,7 @@ def _by_value(
     targets, keys, counts = decoded_groups(
         view,
         relation.target,
-        (lookup, decoder),
+        ("values", lookup, decoder),
         wanted,
         read,
         limit_each=sys.maxsize,

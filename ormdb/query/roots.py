@@ -18,8 +18,8 @@ from ormdb import limits
 from ormdb.errors import CorruptionError
 from ormdb.ir.patterns import Pattern
 from ormdb.ir.value import Value
-from ormdb.query.decoded import decoded_rows
-from ormdb.query.follow import Level
+from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
+from ormdb.query.follow import Level, split_keys
 from ormdb.query.order import Place
 from ormdb.query.plan import Access, Bound, NodePlan, Operand
 from ormdb.storage.engine import Item
@@ -127,6 +127,11 @@ def _index(
     entity = root.entity
     index = access.index
     assert index is not None
+    if index.unique and len(access.equal) == len(index.columns) and walk.place is None:
+        whole = [_operand(operand, values) for operand in access.equal]
+        if None not in whole:  # of which there may be many
+            yield _only(root, index, view, index.encode_values(whole))
+            return
     ranges = _ranges(access, index, values)
     if access.many is not None:
         found, rows = view.scan_index_each(index, entity, ranges)
@@ -142,10 +147,27 @@ def _index(
     yield from _walked(root, index, view, span)
 
 
+def _only(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Batch:
+    """The row under one key of a unique index, if there is one."""
+    entity = root.entity
+
+    def read(_: Sequence[int]) -> Groups:
+        found, data = view.related(index, entity, [key])
+        row_keys = split_keys(found[0])
+        rows = root.decoder.decode_batch(row_keys, data)
+        recheck_entries(entity, index, rows, [key] * len(rows))
+        return rows, row_keys, [len(rows)]
+
+    rows, row_keys, _ = decoded_groups(
+        view, entity, ("only", index, root.decoder), [key], read, limit_each=2, limit_all=2
+    )
+    return Level(rows, row_keys), [key] * len(rows)
+
+
 def _walked(root: NodePlan, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:
     """The rows of a stretch of an index.  An entry whose row is kept was checked against it."""
     entity, number = root.entity, root.entity.entity.id
-    cache, version, kind = view.cache, view.version, (index, root.decoder)
+    cache, version, kind = view.cache, view.version, ("entries", index, root.decoder)
     shelf = None if cache is None else cache.groups(number, kind, version)
     if cache is None or shelf is None or shelf.is_empty:
         for items, data in view.scan_index(index, entity, span):

@@ -53,7 +53,7 @@ CHANGES: Final = Space("changes")
 BatchEncoder: TypeAlias = Callable[[Sequence[Any]], list[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IndexLayout:
     """A multimap from key to row keys, and how a row's key is made.
 
