@@ -255,6 +255,7 @@ class _Compiler:
             raise LimitError(f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(order)}")
         codes: list[tuple[str, bool, OrderSpec, dict[str, Any]]] = []
         types: list[Any] = []
+        stored = True
         for spec in order:
             path = spec.key.path
             _, definition = follow_path(self.layout, scope.entity, path)
@@ -263,6 +264,7 @@ class _Compiler:
             code, nullable = translator.value(FieldRef(path=path))
             codes.append((code, nullable, spec, translator.bindings))
             types.append(slot_type(definition.type) | None)
+            stored = stored and len(path) == 1 and is_stored(definition)
         hops = [f"h{i}" for i in range(len(scope.hops))]
         keys: list[SortKey] = []
         for code, nullable, spec, bindings in codes:
@@ -280,7 +282,9 @@ class _Compiler:
                 )
             )
         tie_descending = bool(order) and order[-1].descending
-        return OrderPlan(tuple(keys), scope.take_hops(), tie_descending, tuple(types), order)
+        return OrderPlan(
+            tuple(keys), scope.take_hops(), tie_descending, tuple(types), order, stored
+        )
 
     def _expand(self, step: Step, request: _Request, scope: _Scope) -> Expand:
         """How to come from the parents; what this node must decode so that it can be rechecked."""

@@ -26,10 +26,12 @@ from itertools import accumulate, compress
 from ormdb.query.budget import Spending
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
+    Arrange,
     Level,
     follow_to_many,
     follow_to_one,
     masked,
+    owners_of,
     picked,
 )
 from ormdb.query.plan import Expand, NodePlan
@@ -130,6 +132,7 @@ class Execution:
             filtered = plan.filter is not None or plan.far_filter is not None
             if page.limit is not None and not filtered and expand.row_order:
                 most = min(most, page.limit + page.offset)
+            arrange = None if filtered else self._arrange(plan, expand)
             found = follow_to_many(
                 self.view,
                 expand.relation,
@@ -139,18 +142,19 @@ class Execution:
                 limit_all=self.spending.left(
                     is_answer=not (filtered or page.offset or page.limit is not None)
                 ),
+                arrange=arrange,
             )
-            sorted_already = expand.row_order
+            sorted_already = expand.row_order or arrange is not None
         level, counts = found
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(level.rows))
         owners = None
         mask = self._sieve.node_mask(plan, level)
         if mask is not None and not all(mask):
-            owners = list(compress(_owners(counts), mask))
+            owners = list(compress(owners_of(counts), mask))
             level = masked(level, mask)
         if not sorted_already:
-            owners = owners if owners is not None else _owners(counts)
+            owners = owners if owners is not None else owners_of(counts)
             positions = self._sieve.positions(plan.order, level)
             positions.sort(key=owners.__getitem__)
             level, owners = picked(level, positions), sorted(owners)
@@ -162,6 +166,12 @@ class Execution:
             return NodeResult(plan, level, None, _single_targets(counts), [])
         offsets = list(accumulate(counts, initial=0))
         return NodeResult(plan, level, offsets, range(len(level.rows)), [])
+
+    def _arrange(self, plan: NodePlan, expand: Expand) -> Arrange | None:
+        """The order of a node's children, if it is another than theirs and stays with them."""
+        if expand.row_order or not plan.order.is_stored:
+            return None
+        return Arrange(plan.order, lambda level: self._sieve.positions(plan.order, level))
 
     def _expand_through(
         self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
@@ -182,7 +192,7 @@ class Execution:
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(edges.rows))
         level, targets = follow_to_one(self.view, far, edges.rows, plan.decoder)
-        owners = _owners(counts)
+        owners = owners_of(counts)
         positions = list(range(len(edges.rows)))
         if edge_order.keys:
             positions = self._sieve.positions(edge_order, edges)
@@ -207,13 +217,8 @@ class Execution:
         return NodeResult(plan, level, offsets, [place[target] for target in flat], [])
 
 
-def _owners(counts: Sequence[int]) -> list[int]:
-    """The parent of each child: [2, 0, 1] -> [0, 0, 2]."""
-    return [parent for parent, count in enumerate(counts) for _ in range(count)]
-
-
 def _counts(owners: Sequence[int], parents: int) -> list[int]:
-    """The inverse of `_owners`."""
+    """The inverse of `owners_of`."""
     counts = [0] * parents
     for owner in owners:
         counts[owner] += 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import attrgetter
@@ -61,6 +61,26 @@ def split_keys(joined: bytes) -> list[bytes]:
     return [joined[i : i + ROW_KEY_BYTES] for i in range(0, len(joined), ROW_KEY_BYTES)]
 
 
+@dataclass(frozen=True, slots=True)
+class Arrange:
+    """An order of children that their rows alone decide, and what tells it of a level."""
+
+    order: Hashable
+    positions: Callable[[Level], list[int]]
+
+
+def arranged(level: Level, counts: Sequence[int], positions: Callable[[Level], list[int]]) -> Level:
+    """The children of each parent in an order, parent by parent as before."""
+    found = positions(level)
+    found.sort(key=owners_of(counts).__getitem__)
+    return picked(level, found)
+
+
+def owners_of(counts: Sequence[int]) -> list[int]:
+    """The parent of each child: [2, 0, 1] -> [0, 0, 2]."""
+    return [parent for parent, count in enumerate(counts) for _ in range(count)]
+
+
 def follow_to_one(
     view: View, relation: RelationLayout, rows: Sequence[Any], decoder: RowDecoder
 ) -> tuple[Level, list[int]]:
@@ -93,22 +113,31 @@ def follow_to_many(
     *,
     limit_each: int = sys.maxsize,
     limit_all: int = sys.maxsize,
+    arrange: Arrange | None = None,
 ) -> tuple[Level, list[int]]:
-    """The children of every parent, parent by parent in row order, and how many each has."""
+    """The children of every parent, parent by parent, and how many each has.
+
+    They come in row order, or as `arrange` has them, which is kept with them.
+    """
     keys = parent_keys(relation, parents)
+    order = None if arrange is None else arrange.order
 
     def read(positions: Sequence[int]) -> Groups:
         whole = len(positions) == len(keys)
         asked = parents if whole else picked(parents, positions)
         wanted = keys if whole else [keys[at] for at in positions]
-        return _read_children(
+        rows, row_keys, counts = _read_children(
             view, relation, asked, wanted, decoder, limit_each=limit_each, limit_all=limit_all
         )
+        if arrange is not None:
+            level = arranged(Level(rows, row_keys), counts, arrange.positions)
+            rows, row_keys = level.rows, level.keys
+        return rows, row_keys, counts
 
     rows, row_keys, counts = decoded_groups(
         view,
         relation.source,
-        ("children", relation, decoder),
+        ("children", relation, decoder, order),
         keys,
         read,
         limit_each=limit_each,

@@ -65,6 +65,7 @@ class OrderPlan:
     tie_descending: bool
     cursor_types: tuple[Any, ...]
     specs: tuple[OrderSpec, ...] = ()  # what the keys were made of
+    is_stored: bool = False  # all keys are stored in the row itself, so that it never changes
 
 
 @dataclass(frozen=True, slots=True)
