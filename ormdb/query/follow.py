@@ -25,6 +25,7 @@ from typing import Any
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
 from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
+from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
 from ormdb.storage.views import View
@@ -54,11 +55,6 @@ def masked(level: Level, mask: Sequence[bool]) -> Level:
 def sliced(level: Level, start: int, stop: int | None) -> Level:
     """The rows from a position up to another."""
     return Level(level.rows[start:stop], level.keys[start:stop])
-
-
-def split_keys(joined: bytes) -> list[bytes]:
-    """The row keys that were joined."""
-    return [joined[i : i + ROW_KEY_BYTES] for i in range(0, len(joined), ROW_KEY_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +157,7 @@ def _read_children(
     found, values = view.related(
         relation.index, relation.source, asked, limit_each=limit_each, limit_all=limit_all
     )
-    row_keys = split_keys(b"".join(found))
+    row_keys = split_ids(b"".join(found))
     rows = decoder.decode_batch(row_keys, values)
     counts = [len(joined) // ROW_KEY_BYTES for joined in found]
     if len(asked) < len(keys):
@@ -284,7 +280,7 @@ def _column(rows: Sequence[Any], slot: int) -> list[Any]:
 
 def _pack(numbers: Sequence[int]) -> list[bytes]:
     joined = struct.pack(f">{len(numbers)}Q", *[n + ROW_NUMBER_BIAS for n in numbers])
-    return split_keys(joined)
+    return split_ids(joined)
 
 
 def _unpacked(keys: Sequence[bytes]) -> tuple[int, ...]:

@@ -19,9 +19,10 @@ from ormdb.errors import CorruptionError
 from ormdb.ir.patterns import Pattern
 from ormdb.ir.value import Value
 from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
-from ormdb.query.follow import Level, split_keys
+from ormdb.query.follow import Level
 from ormdb.query.order import Place
 from ormdb.query.plan import Access, Bound, NodePlan, Operand
+from ormdb.storage.batches import split_ids
 from ormdb.storage.engine import Item
 from ormdb.storage.key_ranges import ABOVE_ALL_KEYS
 from ormdb.storage.keys import (
@@ -153,7 +154,7 @@ def _only(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Batch:
 
     def read(_: Sequence[int]) -> Groups:
         found, data = view.related(index, entity, [key])
-        row_keys = split_keys(found[0])
+        row_keys = split_ids(found[0])
         rows = root.decoder.decode_batch(row_keys, data)
         recheck_entries(entity, index, rows, [key] * len(rows))
         return rows, row_keys, [len(rows)]

@@ -13,16 +13,20 @@ Invariants (held by tests/conformance/test_engine.py):
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from operator import itemgetter, lt
 from typing import Final
 
 from ormdb import limits
-from ormdb.errors import UsageError
+from ormdb.errors import CorruptionError, UsageError
 from ormdb.storage.engine import Item, Space
 
 _GROWTH: Final = 4
+ROW_ID_BYTES: Final = 8
+_SPLIT_IDS: Final = 64  # ids that one call of `unpack` cuts: a fifth of the time of slicing
+_SPLITTERS: Final = tuple(struct.Struct("8s" * count) for count in range(_SPLIT_IDS + 1))
 _key_of = itemgetter(0)
 _value_of = itemgetter(1)
 
@@ -49,6 +53,23 @@ def _growing(size: int, limit: int | None) -> Iterator[int]:
             yield min(size, left)
             left -= size
         size = max(size, min(size * _GROWTH, limits.SCAN_BATCH_ROWS))
+
+
+def split_ids(joined: bytes) -> list[bytes]:
+    """The ids in a run of ids of 8 bytes each."""
+    count, rest = divmod(len(joined), ROW_ID_BYTES)
+    if rest:
+        raise CorruptionError(
+            f"duplicates of {len(joined)} bytes are no row keys; run ormdb check, restore a backup"
+        )
+    if count <= _SPLIT_IDS:
+        return list(_SPLITTERS[count].unpack(joined))
+    whole = count - count % _SPLIT_IDS
+    ids: list[bytes] = []
+    for part in _SPLITTERS[_SPLIT_IDS].iter_unpack(joined[: whole * ROW_ID_BYTES]):
+        ids += part
+    ids += _SPLITTERS[count - whole].unpack(joined[whole * ROW_ID_BYTES :])
+    return ids
 
 
 def cut_ids(found: Sequence[bytes], limit_all: int | None) -> list[bytes]:

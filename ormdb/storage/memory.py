@@ -35,6 +35,7 @@ from ormdb.storage.batches import (
     check_row_index,
     chunks,
     cut_ids,
+    split_ids,
 )
 from ormdb.storage.engine import EngineStatistics, Item, Space, SpaceStatistics
 from ormdb.storage.sorted_blocks import Position, SortedBlocks
@@ -114,9 +115,7 @@ class MemoryReadTransaction:
         check_row_index(index)
         check_limit(limit_all)
         found = cut_ids(self.many(index, keys, limit_each=limit_each), limit_all)
-        joined = b"".join(found)
-        ids = [joined[at : at + 8] for at in range(0, len(joined), 8)]
-        return found, self.get_many(rows, ids)
+        return found, self.get_many(rows, split_ids(b"".join(found)))
 
     def scan_rows(
         self,

@@ -19,7 +19,6 @@ Invariants (held by tests/conformance/test_engine.py and tests/unit/storage/test
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -30,18 +29,15 @@ from typing import Final, NamedTuple, TypeAlias
 import lmdb
 
 from ormdb.errors import CorruptionError
-from ormdb.storage.batches import first_counts
+from ormdb.storage.batches import ROW_ID_BYTES, first_counts, split_ids
 from ormdb.storage.engine import Item
 
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"  # generic for checkers only
 
-_ID_BYTES: Final = 8
 _SAMPLE_KEYS: Final = 8  # looked at to guess how many duplicates keys have
 _BUFFER_FROM: Final = 3  # duplicates per key from which one buffer for all keys is faster
 _STEP: Final = 4  # items read at first when a range has an end
 _STEP_GROWTH: Final = 4
-_SPLIT_IDS: Final = 64
-_SPLITTERS: Final = tuple(struct.Struct("8s" * count) for count in range(_SPLIT_IDS + 1))
 _ABSENT_KEY: Final = b"\0" * 512  # longer than any key, so that nothing is found under it
 _key_of = itemgetter(0)
 
@@ -79,7 +75,7 @@ def duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[by
                 join(islice(walk(), count)) if count and to_key(key) else b""
                 for key, count in zip(keys, first_counts(wanted, most), strict=True)
             ]
-    if bounds.width == _ID_BYTES and set(map(len, keys)) == {_ID_BYTES}:
+    if bounds.width == ROW_ID_BYTES and set(map(len, keys)) == {ROW_ID_BYTES}:
         sample = counts(cursor, keys[:: _step(keys)]) if counted is None else counted
         if sum(sample) >= _BUFFER_FROM * len(sample):
             return _buffered(cursor, keys, counted)
@@ -92,23 +88,6 @@ def counts(cursor: Cursor, keys: Sequence[bytes]) -> list[int]:
     return [count() if to_key(key) else 0 for key in keys]
 
 
-def split_ids(joined: bytes) -> list[bytes]:
-    """The ids in a run of ids of 8 bytes each."""
-    count, rest = divmod(len(joined), _ID_BYTES)
-    if rest:
-        raise CorruptionError(
-            f"duplicates of {len(joined)} bytes are no row keys; run ormdb check, restore a backup"
-        )
-    if count <= _SPLIT_IDS:
-        return list(_SPLITTERS[count].unpack(joined))
-    whole = count - count % _SPLIT_IDS
-    ids: list[bytes] = []
-    for part in _SPLITTERS[_SPLIT_IDS].iter_unpack(joined[: whole * _ID_BYTES]):
-        ids += part
-    ids += _SPLITTERS[count - whole].unpack(joined[whole * _ID_BYTES :])
-    return ids
-
-
 def require_rising(found: Sequence[bytes], width: int) -> list[bytes]:
     """All duplicates of all keys, which have to rise under each key.
 
@@ -116,7 +95,7 @@ def require_rising(found: Sequence[bytes], width: int) -> list[bytes]:
       CorruptionError: they do not, so that one may be there twice.
     """
     joined = b"".join(found)
-    if width == _ID_BYTES:
+    if width == ROW_ID_BYTES:
         each = split_ids(joined)
     else:
         each = [joined[at : at + width] for at in range(0, len(joined), width)]
@@ -280,12 +259,12 @@ def _step(keys: Sequence[bytes]) -> int:
 def _buffered(cursor: Cursor, keys: Sequence[bytes], counted: Sequence[int] | None) -> list[bytes]:
     """All duplicates of all keys in one buffer of (key, duplicate) pairs, then cut by counts."""
     pairs = array("Q")
-    pairs.frombytes(cursor.getmulti(keys, dupdata=True, dupfixed_bytes=_ID_BYTES, keyfixed=True))
+    pairs.frombytes(cursor.getmulti(keys, dupdata=True, dupfixed_bytes=ROW_ID_BYTES, keyfixed=True))
     joined = pairs[1::2].tobytes()
     found: list[bytes] = []
     start = 0
     for count in counts(cursor, keys) if counted is None else counted:
-        stop = start + count * _ID_BYTES
+        stop = start + count * ROW_ID_BYTES
         found.append(joined[start:stop])
         start = stop
     if start != len(joined):

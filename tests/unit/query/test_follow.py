@@ -9,7 +9,8 @@ import pytest
 from ormdb.database.database import Database
 from ormdb.errors import CorruptionError
 from ormdb.ir.graph import GraphQuery, Include, Page
-from ormdb.query.follow import Level, follow_to_many, follow_to_one, split_keys
+from ormdb.query.follow import Level, follow_to_many, follow_to_one
+from ormdb.storage.batches import split_ids
 from ormdb.storage.engine import Item, Space
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import Layout, RelationLayout
@@ -129,5 +130,5 @@ def test_an_identity_entry_of_another_row_raises(own_airline: Database) -> None:
 
 def test_joined_row_keys_are_split_where_they_were_joined() -> None:
     keys = [row_key(number) for number in (5, 1, -7)]
-    assert split_keys(b"".join(keys)) == keys
-    assert split_keys(b"") == []
+    assert split_ids(b"".join(keys)) == keys
+    assert split_ids(b"") == []
