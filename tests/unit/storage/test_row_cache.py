@@ -142,6 +142,8 @@ def test_a_reader_whose_rows_are_evicted_while_it_looks_reads_them_again(db: Dat
         assert isinstance(newer, CurrentView)
         cache.catch_up(newer.txn, new.version)
     assert cache.look(player_id, shelf, [key], old.version) is None
+    assert not cache.is_true(player_id, old.version)
+    assert cache.is_true(player_id, new.version)
     cache.leave(player_id, shelf, {key: "old"}, 1, old.version)
     kept = cache.rows(player_id, "decoder", new.version)
     assert kept is shelf  # it goes on, without what has changed and without what came too late
