@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,11 +69,11 @@ def write(db: Database, seed: int) -> None:
 
 def hesitant(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method, before which another thread now and then gets a turn."""
-    random_ = random.Random(3)
+    random_, never = random.Random(3), threading.Event()
 
     def run(*arguments: Any) -> Any:
         if random_.random() < 0.5:
-            time.sleep(0.001)
+            never.wait(0.001)
         return method(*arguments)
 
     return run
