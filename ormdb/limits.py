@@ -41,6 +41,7 @@ ORDER_FIELDS_MAX: Final = 32  # each is part of every cursor
 INCLUDE_NODES_MAX: Final = 200  # each is one engine call or two per fetch
 PLAN_CACHE_ENTRIES_MAX: Final = 512  # shapes a program uses at once; a plan takes some kilobytes
 READY_QUERIES_MAX: Final = 512  # query objects that a program runs again and again
+READY_VALUES_MAX: Final = 1_000  # in the lists of one of them; longer ones would fill the memory
 ROW_CACHE_BYTES: Final = 64 * 2**20  # a graph of some 100,000 decoded rows
 ROW_CACHE_COMMITS_MAX: Final = 1_000  # looking through more of the log costs more than reading
 ROW_CACHE_EVICTED_MAX: Final = 10_000  # rows of one commit taken off one by one, under a lock

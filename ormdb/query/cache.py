@@ -60,7 +60,7 @@ class PlanCache:
             return known[0]
         shaped = take_shape(query)
         ready = make_ready(query, shaped, self.plan(layout, query, shaped.shape))
-        if _never_changes(shaped):
+        if _is_small_and_constant(shaped):
             if len(self._ready) >= limits.READY_QUERIES_MAX:
                 self._ready = {}
             # It holds the query, so no other query can have the same id.
@@ -128,8 +128,12 @@ class _PlanKey:
         return self._version == other._version and self._shape == other._shape
 
 
-def _never_changes(shaped: ShapedQuery) -> bool:
-    """Whether no literal is a list or a dict, which its owner may change."""
+def _is_small_and_constant(shaped: ShapedQuery) -> bool:
+    """Whether no literal is a list or a dict, which its owner may change, and none is very long."""
+    if sum(len(value) for value in shaped.values if isinstance(value, tuple | str | bytes)) > (
+        limits.READY_VALUES_MAX
+    ):
+        return False
     if list in shaped.shape.literal_classes or dict in shaped.shape.literal_classes:
         return False
     try:

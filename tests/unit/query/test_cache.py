@@ -14,7 +14,7 @@ from ormdb.query.cache import PlanCache
 from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import take_shape
 from ormdb.storage.layout import Layout
-from tests.unit.query.airline import AIRLINE, compare
+from tests.unit.query.airline import AIRLINE, among, compare
 
 
 def plan_of(cache: PlanCache, layout: Layout, condition: Expr) -> QueryPlan:
@@ -101,6 +101,13 @@ def test_values_that_their_owner_may_change_are_taken_apart_each_time(layout: La
     cache = PlanCache(SystemClock())
     query = GraphQuery(entity="Flight", filter=IsNull(operand=Literal(value={"a": [1]})))
     assert cache.ready(layout, query) is not cache.ready(layout, query)
+
+
+def test_a_query_with_a_long_list_is_not_kept_ready(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    for count, is_kept in ((limits.READY_VALUES_MAX, True), (limits.READY_VALUES_MAX + 1, False)):
+        query = GraphQuery(entity="Flight", filter=among("delay", *range(count)))
+        assert (cache.ready(layout, query) is cache.ready(layout, query)) == is_kept
 
 
 def test_few_queries_are_kept_ready(layout: Layout) -> None:
