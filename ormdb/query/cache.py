@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sized
 from dataclasses import dataclass
+from typing import Final, cast
 
 from ormdb import limits
 from ormdb.clock import Clock
@@ -128,11 +130,13 @@ class _PlanKey:
         return self._version == other._version and self._shape == other._shape
 
 
+_LONG: Final = (tuple, str, bytes)  # what may hold much and never changes
+
+
 def _is_small_and_constant(shaped: ShapedQuery) -> bool:
     """Whether no literal is a list or a dict, which its owner may change, and none is very long."""
-    if sum(len(value) for value in shaped.values if isinstance(value, tuple | str | bytes)) > (
-        limits.READY_VALUES_MAX
-    ):
+    long = [cast("Sized", value) for value in shaped.values if type(value) in _LONG]
+    if sum(map(len, long)) > limits.READY_VALUES_MAX:
         return False
     if list in shaped.shape.literal_classes or dict in shaped.shape.literal_classes:
         return False
