@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import RowDecoder
@@ -25,7 +25,6 @@ from ormdb.storage.views import View
 Group: TypeAlias = tuple[list[Any], list[bytes]]  # decoded rows and their keys
 Groups: TypeAlias = tuple[list[Any], list[bytes], list[int]]  # all of them, and how many each has
 
-NO_GROUP: Final[Group] = ([], [])
 _rows_of = itemgetter(0)
 _keys_of = itemgetter(1)
 

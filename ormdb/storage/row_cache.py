@@ -147,11 +147,6 @@ class RowCache:
             shelf.each = weight // len(things)
             self._keep(entity_id, shelf, things, weight, version)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._forget(self._applied)
-
     def statistics(self) -> RowCacheStatistics:
         """Counts since the cache was made."""
         with self._lock:
