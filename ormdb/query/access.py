@@ -20,7 +20,7 @@ Invariants (held by tests/unit/query/test_access.py and tests/property/test_fetc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ormdb.ir.expr import (
     And,
@@ -63,29 +63,38 @@ class _Known:
 @dataclass(slots=True)
 class _Candidate:
     access: Access
-    fixed: int
-    score: float = field(default=0.0)
+    score: float
+
+
+_WHOLE_INDEX_SCORE = -1.0  # below any scan, which reads the same rows without the entries
 
 
 def choose_access(layout: Layout, entity: EntityLayout, shape: Shape) -> Access:
     """The best way to the roots of a query of this shape."""
+    return candidates(layout, entity, shape)[0]
+
+
+def candidates(layout: Layout, entity: EntityLayout, shape: Shape) -> list[Access]:
+    """Every way to the roots, the best first; whichever is taken, the answer is the same."""
     known = _known_fields(entity, shape)
     order = shape.query.order
+    kept = entity.indexes if entity.identity is None else (*entity.indexes, entity.identity)
+    found = [_index_access(entity, index, known, shape) for index in kept]
+    found.extend(_relation_accesses(entity, known, order))
+    found.append(_scan_candidate(entity, known, shape))
+    found.sort(key=lambda candidate: -candidate.score)
+    ways = [candidate.access for candidate in found]
     identity = _identity_access(entity, known, order)
     if identity is not None:
-        return identity
-    kept = entity.indexes if entity.identity is None else (*entity.indexes, entity.identity)
-    candidates = [
-        candidate
-        for index in kept
-        if (candidate := _index_access(entity, index, known, shape)) is not None
-    ]
-    candidates.extend(_relation_accesses(entity, known, order))
-    candidates.append(_scan_candidate(entity, known, shape))
-    best = max(candidates, key=lambda candidate: candidate.score).access
-    facts = [*best.equal, best.many, best.low, best.high, best.prefix]
-    said = sum(fact is not None for fact in facts)
-    return replace(best, is_whole=said == len(list(_conjuncts(shape.query.filter))))
+        ways.insert(0, identity)
+    conjuncts = len(list(_conjuncts(shape.query.filter)))
+    return [replace(way, is_whole=_facts_said(way) == conjuncts) for way in ways]
+
+
+def _facts_said(access: Access) -> int:
+    """How many conjuncts of the filter an access takes care of."""
+    facts = [*access.equal, access.many, access.low, access.high, access.prefix]
+    return sum(fact is not None for fact in facts)
 
 
 def scan_access(entity: EntityLayout, order: tuple[OrderSpec, ...]) -> Access:
@@ -225,7 +234,7 @@ def _identity_access(
 
 def _index_access(
     entity: EntityLayout, index: IndexLayout, known: dict[str, _Known], shape: Shape
-) -> _Candidate | None:
+) -> _Candidate:
     columns = _columns_of(entity, index)
     equal: list[Operand] = []
     for name, _ in columns:
@@ -247,8 +256,6 @@ def _index_access(
     not_null = fact is not None and many is None and (fact.not_null or bounded)
     ordered = reverse is not None and many is None
     restricts = bool(equal) or many is not None or bounded or prefix is not None
-    if not restricts and not (ordered and shape.page.limited):
-        return None
     access = Access(
         "index",
         index=index,
@@ -267,7 +274,9 @@ def _index_access(
     score += 0.5 if ordered else 0.0
     if index.unique and not rest and not any(o.index is None for o in equal):
         score += 100.0
-    return _Candidate(access, len(equal), score)
+    if not restricts and not (ordered and shape.page.limited):
+        score = _WHOLE_INDEX_SCORE
+    return _Candidate(access, score)
 
 
 def _relation_accesses(
@@ -293,7 +302,7 @@ def _relation_accesses(
             reverse=bool(reverse),
         )
         score = 2.0 * len(equal) + (0.5 if access.ordered else 0.0) - 0.1
-        yield _Candidate(access, len(equal), score)
+        yield _Candidate(access, score)
 
 
 def _scan_candidate(entity: EntityLayout, known: dict[str, _Known], shape: Shape) -> _Candidate:
@@ -304,7 +313,7 @@ def _scan_candidate(entity: EntityLayout, known: dict[str, _Known], shape: Shape
     if entity.int_identity_slot is not None and fact is not None and fact.is_range:
         access = replace(access, low=fact.low, high=fact.high)
         score += (fact.low is not None) + (fact.high is not None)
-    return _Candidate(access, 0, score)
+    return _Candidate(access, score)
 
 
 def _columns_of(entity: EntityLayout, index: IndexLayout) -> list[tuple[str, bool]]:

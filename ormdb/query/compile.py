@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ormdb import limits
 from ormdb.clock import Clock
@@ -65,15 +65,27 @@ from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 from ormdb.storage.records import fresh_json, holds_json, is_stored, slot_type
 
 
-def compile_query(layout: Layout, query: GraphQuery, shape: Shape, *, clock: Clock) -> QueryPlan:
+ChooseAccess: TypeAlias = Callable[[Layout, EntityLayout, Shape], Access]
+
+
+def compile_query(
+    layout: Layout,
+    query: GraphQuery,
+    shape: Shape,
+    *,
+    clock: Clock,
+    choose: ChooseAccess = choose_access,
+) -> QueryPlan:
     """Compile the plan of a shape; `query` is one query of that shape, with its literals.
+
+    Any of `access.candidates` may be the choice: none changes the answer.
 
     Raises:
       QueryError: the query does not fit the schema.
       LimitError: the query is too large.
     """
     compiler = _Compiler(layout, clock)
-    root, access = compiler.root(query, shape)
+    root, access = compiler.root(query, shape, choose)
     return QueryPlan(
         root=root,
         access=access,
@@ -114,7 +126,9 @@ class _Compiler:
         # Takes the literals out in the order in which `take_shape` did: parents first.
         self._taker = LiteralTaker()
 
-    def root(self, query: GraphQuery, shape: Shape) -> tuple[NodePlan, Access]:
+    def root(
+        self, query: GraphQuery, shape: Shape, choose: ChooseAccess
+    ) -> tuple[NodePlan, Access]:
         """The node of the roots, with everything below it, and the way to them."""
         entity = find_entity(self.layout, query.entity)
         request = _Request(
@@ -124,7 +138,7 @@ class _Compiler:
 
         def needs() -> Sequence[int]:
             # Asked for once the names of the filter and the order are known to exist.
-            access = choose_access(self.layout, entity, shape)
+            access = choose(self.layout, entity, shape)
             chosen.append(access)
             return access.index.slots if access.kind == "index" and access.index else ()
 

@@ -9,7 +9,7 @@ import pytest
 
 from ormdb.ir.expr import And, Expr, FieldRef, IsNull, Not, Or
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
-from ormdb.query.access import choose_access, order_from_index
+from ormdb.query.access import candidates, choose_access, order_from_index
 from ormdb.query.shape import take_shape
 from ormdb.storage.layout import Layout
 from tests.unit.query.airline import among, asks, by, compare
@@ -190,3 +190,16 @@ def test_children_of_one_parent_come_from_an_index_in_both_directions(layout: La
         assert index is not None
         assert (index.name, found) == ("by_origin", reverse)
     assert order_from_index(origin, by("time")) == (None, False)
+
+
+def test_every_way_there_is_can_be_taken_instead_of_the_best(layout: Layout) -> None:
+    condition = both(compare("==", "id", 7), compare("==", "origin_code", "JFK"))
+    query = GraphQuery(entity="Flight", filter=condition)
+    ways = candidates(layout, layout.entities["Flight"], take_shape(query).shape)
+    assert ways[0].kind == "identity"
+    names = {access.name for access in ways}
+    assert {"scan", "relation origin", "index by_origin", "index by_time"} <= names
+    # What an index gives from end to end is what a scan gives, at a higher price.
+    assert [access.name for access in ways].index("scan") < [access.name for access in ways].index(
+        "index by_time"
+    )
