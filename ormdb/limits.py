@@ -63,6 +63,7 @@ SCAN_BATCH_ROWS_FIRST: Final = 64  # many scans end within it
 PUT_CHUNK_ITEMS: Final = 1_024  # items checked, then put in one call; bounds what is held twice
 PATH_ROUND_ROWS_MIN: Final = 64  # rows whose paths a filter follows at once while a page fills,
 PATH_ROUND_ROWS_MAX: Final = 250_000  # four times as many each round: few rounds, bounded memory
+RELATED_ROUND_ROWS_MAX: Final = 100_000  # related rows that any() or all() holds at once
 BULK_CHUNK_ROWS: Final = 50_000  # rows checked, sorted and put at once
 MAP_BYTES_INITIAL: Final = 64 * 2**30  # virtual; the file stays as small as its pages
 MAP_BYTES_MAX: Final = 16 * 2**40  # an address space of 48 bits holds a few of these

@@ -17,6 +17,7 @@ This is the definition; generated code must agree with it.  None is NULL, and:
     not a number (inf - inf)
     int result beyond 64 bits           ValueRangeError, like every result a type cannot hold
     % and -7 % 3 == 2                   the sign of the divisor, also for decimals
+    any, all, none of related rows      true or false: what is NULL for a related row is not true
     text                                compared by code point
     enum                                ordered by the position of the variant, given `resolve`
     what at() finds in JSON             NULL where nothing lies; compared as `ir.documents` says,
@@ -40,7 +41,7 @@ import operator
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never, cast
 
 from ormdb import limits
 from ormdb.clock import Clock
@@ -67,6 +68,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.expression_type import Resolve, Resolved, coerce_literals, expression_type
 from ormdb.ir.function_type import is_extract
@@ -87,7 +89,7 @@ __all__ = [
     "fit_result",
 ]
 
-# A row by field name, to-one relations nested in it; or what finds the value of a path.
+# A row by field name, relations nested in it (to-many as lists); or what finds a path's value.
 Row: TypeAlias = Mapping[str, Value] | Callable[[tuple[str, ...]], Value]
 
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -122,8 +124,8 @@ def evaluate(
 
     Args:
       expr: the expression, its literals converted by `coerce_literals`.
-      row: field values by name, to-one relations as nested mappings or None; or a function from
-        a path to its value.
+      row: field values by name, to-one relations as nested mappings or None, to-many ones as
+        lists of mappings; or a function from a path to its value.
       parameters: the values of `Param` nodes.
       clock: where now() and uuid7() come from.
       resolve: the types of paths; only the order of enum variants depends on it.
@@ -187,7 +189,24 @@ class _Evaluation:
                 return calculate(op, self.value(left), self.value(right))
             case Call():
                 return self._call(expr)
+            case Related():
+                return self._related(expr)
         assert_never(expr)
+
+    def _related(self, expr: Related) -> bool:
+        found = self.find(expr.path)
+        rows: Sequence[Any] = () if found is None else (found,)
+        if isinstance(found, list | tuple):
+            rows = cast("Sequence[Any]", found)
+        inner = expr.filter
+        truths = [
+            inner is None
+            or _Evaluation(_Nested(row), self.parameters, self.clock, None).value(inner) is True
+            for row in rows
+        ]
+        if expr.kind == "all":
+            return all(truths)
+        return any(truths) == (expr.kind == "any")
 
     def _parameter(self, index: int) -> Value:
         if not 0 <= index < len(self.parameters):

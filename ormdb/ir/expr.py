@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from ormdb.ir.value import Value
 
+Quantifier: TypeAlias = Choice["any", "all", "none"]
 CompareOp: TypeAlias = Choice["==", "!=", "<", "<=", ">", ">="]
 ArithmeticOp: TypeAlias = Choice["+", "-", "*", "/", "%"]
 # Every function of the language.  Arguments are positional.
@@ -130,6 +131,34 @@ class Call:
     arguments: tuple[Expr, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """What the rows that `path` leads to are like; never NULL itself.
+
+    any     for at least one of them `filter` is true, or there is one where no filter is given
+    none    for none of them it is true
+    all     for each of them it is true, and not NULL; so also where there are none
+
+    The last name of the path is a relation to many rows or to one, those before it lead to one
+    row.  The filter is about the rows at the end.
+    """
+
+    kind: Quantifier
+    path: tuple[str, ...]
+    filter: Expr | None = None
+
+
 Expr: TypeAlias = (
-    Literal | Param | FieldRef | Compare | InList | IsNull | And | Or | Not | Arithmetic | Call
+    Literal
+    | Param
+    | FieldRef
+    | Compare
+    | InList
+    | IsNull
+    | And
+    | Or
+    | Not
+    | Arithmetic
+    | Call
+    | Related
 )

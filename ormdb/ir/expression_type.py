@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeAlias, TypeGuard, assert_never
+from dataclasses import dataclass, replace
+from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
@@ -40,6 +40,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.function_type import Typed, are_comparable, call_type, condition, is_extract
 from ormdb.ir.show import show_value
@@ -70,35 +71,66 @@ class Resolved:
 
 # Finds what a path leads to; raises QueryError for a path that leads nowhere.
 Resolve: TypeAlias = Callable[[tuple[str, ...]], Resolved]
+# Finds what resolves the paths of the rows that relations lead to, and what follows theirs.
+Follow: TypeAlias = Callable[[tuple[str, ...]], "Scope"]
 
 
-def expression_type(expr: Expr, resolve: Resolve) -> tuple[Type, bool]:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the names of an expression mean: fields by `resolve`, relations by `follow`."""
+
+    resolve: Resolve
+    follow: Follow
+
+
+def no_relations(path: tuple[str, ...]) -> NoReturn:
+    """Refuse to follow relations, where an expression is about one row alone.
+
+    Raises:
+      QueryError: always.
+    """
+    raise QueryError(
+        f"{'.'.join(path)} leads to other rows, which are asked about in the filter of a query "
+        "only; use the fields of the row itself"
+    )
+
+
+def expression_type(
+    expr: Expr, resolve: Resolve, follow: Follow = no_relations
+) -> tuple[Type, bool]:
     """Return the type of an expression, and whether it may be NULL.
 
     Raises:
       QueryError: it compares or calculates with what does not go together.
       LimitError: it is deeper or larger than expressions may be.
     """
-    found = _Checker(resolve).visit(expr, 1)
+    found = _Checker(Scope(resolve, follow)).visit(expr, 1)
     if found.kind is None:
         raise QueryError("NULL alone has no type; give a value, or name a field")
     return found.kind, found.nullable
 
 
-def coerce_literals(expr: Expr, resolve: Resolve, *, expected: Type | None = None) -> Expr:
+def coerce_literals(
+    expr: Expr,
+    resolve: Resolve,
+    *,
+    expected: Type | None = None,
+    follow: Follow = no_relations,
+) -> Expr:
     """Return the expression with every literal in the form of the type it stands beside.
 
     Args:
       expr: the expression.
       resolve: what its paths lead to.
       expected: the type the whole has to have, BoolType() for a condition; None for any.
+      follow: what its relations lead to.
 
     Raises:
       QueryError: it compares or calculates with what does not go together, or is not of the
         expected type.
       LimitError: it is deeper or larger than expressions may be.
     """
-    found = _Checker(resolve).visit(expr, 1)
+    found = _Checker(Scope(resolve, follow)).visit(expr, 1)
     if expected is None:
         return found.expr
     if isinstance(expected, BoolType):
@@ -116,7 +148,7 @@ def coerce_literals(expr: Expr, resolve: Resolve, *, expected: Type | None = Non
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Every node of an expression, itself first.
+    """Every node of an expression, itself first; not those about the rows of a `Related`.
 
     Raises:
       LimitError: there are more than EXPRESSION_NODES_MAX.
@@ -139,7 +171,7 @@ def paths_in(expr: Expr) -> frozenset[tuple[str, ...]]:
 
 def _children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
-        case Literal() | Param() | FieldRef():
+        case Literal() | Param() | FieldRef() | Related():
             return ()
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             return left, right
@@ -160,8 +192,8 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
 class _Checker:
     """Types an expression from its leaves up, converting literals on the way."""
 
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve = resolve
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
         self._nodes_left = limits.EXPRESSION_NODES_MAX
 
     def visit(self, expr: Expr, depth: int) -> Typed:
@@ -170,7 +202,7 @@ class _Checker:
             case Literal(value=value):
                 return _literal(value)
             case FieldRef(path=path):
-                found = self._resolve(path)
+                found = self._scope.resolve(path)
                 return Typed(expr, found.type, found.optional, found.name)
             case Param(index=index):
                 raise QueryError(f"parameter {index} has no type; put the value in its place")
@@ -195,6 +227,8 @@ class _Checker:
             case Call():
                 arguments = [self.visit(argument, depth + 1) for argument in expr.arguments]
                 return call_type(expr, arguments)
+            case Related():
+                return self._related(expr, depth)
         assert_never(expr)
 
     def _count(self, depth: int) -> None:
@@ -207,6 +241,15 @@ class _Checker:
             )
         if self._nodes_left < 0:
             raise _too_many_nodes()
+
+    def _related(self, expr: Related, depth: int) -> Typed:
+        scope = self._scope.follow(expr.path)
+        if expr.filter is None:
+            return condition(expr, nullable=False)
+        around, self._scope = self._scope, scope
+        inner = self._condition(expr.filter, depth)
+        self._scope = around
+        return condition(replace(expr, filter=inner.expr), nullable=False)
 
     def _condition(self, expr: Expr, depth: int) -> Typed:
         found = self.visit(expr, depth + 1)

@@ -12,6 +12,8 @@ The language, whole:
                   iends_with icontains, of lists has, of JSON has_key contains_json
     values        + - * / %  and calls of abs coalesce concat length lower now trim upper uuid7 year
                   at(data, "key", 0): what lies in JSON behind keys and positions
+    other rows    any(departures, dep_delay > 60)  all(…)  none(…): whether the condition is true
+                  for any, all or none of the rows a relation leads to; any(departures) alone
     fields        dep_delay, origin.name; a name that Python cannot spell: field("class"),
                   field("origin", "full name")
     literals      True False None 5 -1.5 1e999 (infinity) "text" b"bytes" [1, 2] {"a": 1}
@@ -59,6 +61,8 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Quantifier,
+    Related,
 )
 from ormdb.ir.scan import is_plain_name, quote_text
 from ormdb.ir.show import show_value
@@ -100,7 +104,9 @@ _TYPED_LITERALS: Final[dict[str, tuple[Type, str]]] = {
     "uuid": (UuidType(), 'uuid("6ba7b810-9dad-11d1-80b4-00c04fd430c8")'),
     "decimal": (DecimalType(precision=38, scale=0), 'decimal("1.50")'),
 }
-_CALLABLE: Final = (*FUNCTIONS, *_TYPED_LITERALS, "field", "and_", "or_")
+QUANTIFIERS: Final[tuple[Quantifier, ...]] = typing.get_args(Quantifier)
+_QUANTIFIER_NAMES: Final[dict[str, Quantifier]] = {kind: kind for kind in QUANTIFIERS}
+_CALLABLE: Final = (*FUNCTIONS, *QUANTIFIERS, *_TYPED_LITERALS, "field", "and_", "or_")
 
 
 def parse_expression(text: str) -> Expr:
@@ -287,12 +293,23 @@ class _Reader:
             hint = f"did you mean {close[0]}()?" if close else f"use {', '.join(FUNCTIONS)}"
             self._refuse(node, f"there is no function {name[:40]}()", hint)
         self._refuse_named_arguments(node, name)
+        quantifier = _QUANTIFIER_NAMES.get(name)
+        if quantifier is not None:
+            return self._related(node, quantifier, depth)
         arguments = tuple([self._read(argument, depth + 1) for argument in node.args])
         if name == "and_":
             return And(items=arguments)
         if name == "or_":
             return Or(items=arguments)
         return Call(name=next(each for each in FUNCTIONS if each == name), arguments=arguments)
+
+    def _related(self, node: ast.Call, kind: Quantifier, depth: int) -> Related:
+        if not 1 <= len(node.args) <= 2:
+            remedy = f"as in {kind}(departures, dep_delay > 60)"
+            self._refuse(node, f"{kind}() takes a relation and a condition", remedy)
+        path = self._path(node.args[0])
+        inner = None if len(node.args) == 1 else self._read(node.args[1], depth + 1)
+        return Related(kind=kind, path=path, filter=inner)
 
     def _refuse_named_arguments(self, node: ast.Call, name: str) -> None:
         if node.keywords:
@@ -440,6 +457,9 @@ def _written(expr: Expr) -> tuple[str, int]:
             return f"{_within(left, level)} {op} {_within(right, level + 1)}", level
         case Call(name=name, arguments=arguments):
             return _written_call(name, arguments), _ATOM
+        case Related(kind=kind, path=path, filter=inner):
+            asked = "" if inner is None else f", {_written(inner)[0]}"
+            return f"{kind}({_written_path(path)}{asked})", _ATOM
     assert_never(expr)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Self, TypeGuard, TypeVar, overload
 
 from ormdb.errors import QueryError, SchemaError, UsageError, ValueTypeError
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal
+from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, Quantifier, Related
 from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.ir.value import Scalar, Value
 from ormdb.model.clauses import join_predicates, natural, order_specs, select_names
@@ -79,6 +79,18 @@ class Inclusion(Generic[P, C]):
         """Load these fields (and the identity) only."""
         return self._with(select=select_names(columns, self.declared.known_target))
 
+    def any(self, *predicates: Predicate[C] | str) -> Predicate[P]:
+        """True for rows of `P` with a related row for which all predicates are true."""
+        return self._asked("any", predicates)
+
+    def none(self, *predicates: Predicate[C] | str) -> Predicate[P]:
+        """True for rows of `P` without a related row for which all predicates are true."""
+        return self._asked("none", predicates)
+
+    def all(self, *predicates: Predicate[C] | str) -> Predicate[P]:
+        """True for rows of `P` whose related rows, if any, have all predicates true of them."""
+        return self._asked("all", predicates)
+
     def named(self, alias: str) -> Self:
         """Show it under another name, so that one relation can be included several times."""
         return self._with(alias=alias)
@@ -90,6 +102,15 @@ class Inclusion(Generic[P, C]):
         target = self.declared.known_target
         before = self._clauses.get("filter")
         return self._with(filter=join_predicates(before, predicates, target))
+
+    def _asked(self, kind: Quantifier, predicates: Sequence[Predicate[C] | str]) -> Predicate[P]:
+        spec = self._filtered(predicates).spec if predicates else self.spec
+        if spec != Include(relation=spec.relation, filter=spec.filter):
+            raise QueryError(
+                f"{self}.{kind}() is about all rows of the relation; "
+                "leave its order, limit, selection, includes and name out"
+            )
+        return Predicate(self.entity, Related(kind=kind, path=(spec.relation,), filter=spec.filter))
 
     def _found(self, parent: object) -> Any:
         row = _as_object(parent)

@@ -28,6 +28,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec
 from ormdb.ir.show import show_value
@@ -148,6 +149,9 @@ def _parts(expression: Expr) -> tuple[str, int]:
             return f"{_spell(left, binds)} {op} {_spell(right, binds + 1)}", binds
         case Call(name=name, arguments=arguments):
             return f"{name}({', '.join(_spell(one, _OR) for one in arguments)})", _ATOM
+        case Related(kind=kind, path=path, filter=inner):
+            asked = "" if inner is None else f", {_spell(inner, _OR)}"
+            return f"{kind}({'.'.join(path)}{asked})", _ATOM
         case _:
             assert_never(expression)
 

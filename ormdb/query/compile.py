@@ -16,16 +16,16 @@ Invariants (held by tests/unit/query/test_compile.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.errors import LimitError, QueryError
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef
-from ormdb.ir.expression_type import paths_in, walk
+from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef, Related
+from ormdb.ir.expression_type import walk
 from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import FieldDef
@@ -38,31 +38,26 @@ from ormdb.query.access import (
     scan_access,
 )
 from ormdb.query.convert import make_converter
+from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach
 from ormdb.query.plan import (
     Access,
     Expand,
     FilterPlan,
-    Hop,
     NodePlan,
-    OrderPlan,
     QueryPlan,
-    SortKey,
 )
 from ormdb.query.resolve import (
     Step,
     check_filter,
-    check_sortable,
     find_entity,
     find_field,
     find_step,
-    follow_path,
 )
 from ormdb.query.shape import LiteralTaker, Shape
 from ormdb.storage.asking import Question
 from ormdb.storage.codegen import compile_function
-from ormdb.storage.expressions import Place, Translator, paths_of
-from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
-from ormdb.storage.records import fresh_json, holds_json, is_stored, slot_type
+from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.records import fresh_json, holds_json, is_stored
 
 
 ChooseAccess: TypeAlias = Callable[[Layout, EntityLayout, Shape], Access]
@@ -122,7 +117,7 @@ class _Compiler:
         self.layout = layout
         self.clock = clock
         self.nodes: list[NodePlan] = []
-        self.params: dict[int, FieldDef | Question] = {}
+        self.params: Parameters = {}
         # Takes the literals out in the order in which `take_shape` did: parents first.
         self._taker = LiteralTaker()
 
@@ -151,11 +146,15 @@ class _Compiler:
         access_slots: Callable[[], Sequence[int]] = tuple,
     ) -> NodePlan:
         """One node and those below it; `access_slots` are needed to recheck how it is reached."""
-        scope = _Scope(self.layout, request.entity)
+        scope = NodeScope(self.layout, request.entity, self.clock, self.params)
         number = len(self.nodes)
         self.nodes.append(None)  # type: ignore[arg-type]  # holds the place: parents come first
         near, far = self._filters(scope, request.filter)
-        order = self._order(scope, request.order)
+        if len(request.order) > limits.ORDER_FIELDS_MAX:
+            raise LimitError(
+                f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(request.order)}"
+            )
+        order = scope.order(request.order)
         scope.need(access_slots())
         names = self._selected(request)
         children = self._children(request, scope)
@@ -187,7 +186,7 @@ class _Compiler:
         classes = list(shape.parameter_classes)
         return [(self.params[index], kind) for index, kind in enumerate(classes)]
 
-    def _children(self, request: _Request, scope: _Scope) -> list[NodePlan]:
+    def _children(self, request: _Request, scope: NodeScope) -> list[NodePlan]:
         children: list[NodePlan] = []
         taken = set(request.entity.fields)
         for include in request.includes:
@@ -235,72 +234,22 @@ class _Compiler:
         return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
 
     def _filters(
-        self, scope: _Scope, given: Expr | None
+        self, scope: NodeScope, given: Expr | None
     ) -> tuple[FilterPlan | None, FilterPlan | None]:
         """The filter in two: what a row's own fields decide, and what takes reading other rows."""
         if given is None:
             return None, None
         bare = self._taker.expression(check_filter(self.layout, scope.entity, given))
         items = bare.items if isinstance(bare, And) else (bare,)
-        far = [item for item in items if any(len(path) > 1 for path in paths_in(item))]
+        far = [item for item in items if _reads_other_rows(item)]
         if not far:
-            return self._filter(scope, bare), None
+            return scope.filter(bare), None
         near = [item for item in items if item not in far and _never_fails(item, scope.entity)]
-        first = self._filter(scope, And(items=tuple(near))) if near else None
+        first = scope.filter(And(items=tuple(near))) if near else None
         rest = tuple(item for item in items if item not in near)
-        return first, self._filter(scope, And(items=rest))
+        return first, scope.filter(And(items=rest))
 
-    def _filter(self, scope: _Scope, bare: Expr) -> FilterPlan:
-        assert not scope.hops, "each filter numbers its hops from 0"
-        translator = Translator(scope.place, self.clock)
-        condition = translator.true(bare)
-        self.params.update(translator.params)
-        parameters = tuple(sorted(translator.params))
-        hops = [f"h{i}" for i in range(len(scope.hops))]
-        arguments = ", ".join(["rows", *hops, *(f"p{index}" for index in parameters)])
-        variables = ", ".join(["r", *(f"{hop}_" for hop in hops)])
-        source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
-        code = f"def mask({arguments}):\n    return [{condition} for {variables} in {source}]\n"
-        mask = compile_function(code, "mask", translator.bindings)
-        return FilterPlan(mask, scope.take_hops(), parameters, bare)
-
-    def _order(self, scope: _Scope, order: tuple[OrderSpec, ...]) -> OrderPlan:
-        if len(order) > limits.ORDER_FIELDS_MAX:
-            raise LimitError(f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(order)}")
-        codes: list[tuple[str, bool, OrderSpec, dict[str, Any]]] = []
-        types: list[Any] = []
-        stored = True
-        for spec in order:
-            path = spec.key.path
-            _, definition = follow_path(self.layout, scope.entity, path)
-            check_sortable(scope.entity, path, definition)
-            translator = Translator(scope.place, self.clock)
-            code, nullable = translator.value(FieldRef(path=path))
-            codes.append((code, nullable, spec, translator.bindings))
-            types.append(slot_type(definition.type) | None)
-            stored = stored and len(path) == 1 and is_stored(definition)
-        hops = [f"h{i}" for i in range(len(scope.hops))]
-        keys: list[SortKey] = []
-        for code, nullable, spec, bindings in codes:
-            arguments = ", ".join(["rows", *hops])
-            variables = ", ".join(["r", *(f"{hop}_" for hop in hops)])
-            source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
-            text = f"def column({arguments}):\n    return [{code} for {variables} in {source}]\n"
-            nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
-            keys.append(
-                SortKey(
-                    compile_function(text, "column", bindings),
-                    spec.descending,
-                    nulls_last == spec.descending,
-                    nullable,
-                )
-            )
-        tie_descending = bool(order) and order[-1].descending
-        return OrderPlan(
-            tuple(keys), scope.take_hops(), tie_descending, tuple(types), order, stored
-        )
-
-    def _expand(self, step: Step, request: _Request, scope: _Scope) -> Expand:
+    def _expand(self, step: Step, request: _Request, scope: NodeScope) -> Expand:
         """How to come from the parents; what this node must decode so that it can be rechecked."""
         relation = step.relation
         if step.kind == "to_one":
@@ -317,35 +266,18 @@ class _Compiler:
                     index, reverse = order_from_index(relation, request.order)
                     scope.need(() if index is None else index.slots)
             return Expand("to_many", relation, step.single, index, reverse, backwards is False)
-        through, far = step.through, step.far
-        assert through is not None
-        assert far is not None
-        edge = _Scope(self.layout, relation.source)
-        edge.need(back_slots(relation))
-        edge.need(forward_slots(far))
-        specs = tuple(
-            OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending)
-            for part in through.order
-        )
-        order = self._order(edge, specs)
-        scope.need(far.target_slots)
-        return Expand(
-            "through",
-            relation,
-            far=far,
-            through=through,
-            edge_decoder=relation.source.codec.decoder(edge.slots),
-            edge_order=order,
-        )
+        assert step.far is not None
+        scope.need(step.far.target_slots)
+        return reach(self.layout, step, self.clock, ordered=True)
 
     def _builders(
-        self, scope: _Scope, request: _Request, names: _Selection, children: list[str]
+        self, scope: NodeScope, request: _Request, names: _Selection, children: list[str]
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """The functions that turn decoded rows into dicts and into columns."""
-        translator = Translator(scope.place, self.clock)
+        translator = scope.translator()
 
         def code_of(name: str) -> str:
-            place = scope.place((name,))
+            place = scope((name,))
             code = translator.shown(place)[0]
             if not holds_json(place.field.type):
                 return code
@@ -400,85 +332,11 @@ class _Selection:
     with_identity: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _HopNeed:
-    path: tuple[str, ...]
-    step: Step
-    parent: int
-    slots: set[int]
-
-
-@dataclass(slots=True)
-class _Scope:
-    """Which slots and hops one node needs; places for its paths."""
-
-    layout: Layout
-    entity: EntityLayout
-    slots: set[int] = field(default_factory=set[int])
-    hops: list[_HopNeed] = field(default_factory=list[_HopNeed])
-
-    def place(self, path: tuple[str, ...]) -> Place:
-        steps, definition = follow_path(self.layout, self.entity, path)
-        if not steps:
-            self._need_field(self.slots, self.entity, definition)
-            return Place("r", definition, self.entity)
-        parent = -1
-        for depth, step in enumerate(steps):
-            parent = self._hop(path[: depth + 1], step, parent)
-        hop = self.hops[parent]
-        self._need_field(hop.slots, steps[-1].target, definition)
-        return Place(f"h{parent}_", definition, steps[-1].target, maybe_missing=True)
-
-    def need(self, slots: Iterable[int]) -> None:
-        """Decode these as well."""
-        self.slots.update(slots)
-
-    def need_for_step(self, step: Step) -> None:
-        """Decode what leads from this node's rows along a step."""
-        if step.kind == "to_one":
-            self.need(forward_slots(step.relation))
-        elif step.relation.mode == "value":
-            self.need(step.relation.target_slots)
-
-    def take_hops(self) -> tuple[Hop, ...]:
-        """The hops gathered so far, which begin anew from here."""
-        taken = tuple(
-            Hop(
-                need.path,
-                need.parent,
-                need.step.relation,
-                need.step.kind == "to_many",
-                need.step.target.codec.decoder(need.slots),
-            )
-            for need in self.hops
-        )
-        self.hops = []
-        return taken
-
-    def _hop(self, path: tuple[str, ...], step: Step, parent: int) -> int:
-        for number, hop in enumerate(self.hops):
-            if hop.path == path:
-                return number
-        origin = self.slots if parent < 0 else self.hops[parent].slots
-        relation = step.relation
-        arrival: set[int] = set()
-        if step.kind == "to_one":
-            origin.update(forward_slots(relation))
-            arrival.update(relation.target_slots)
-        else:
-            arrival.update(back_slots(relation))
-            if relation.mode == "value":
-                origin.update(relation.target_slots)
-        self.hops.append(_HopNeed(path, step, parent, arrival))
-        return len(self.hops) - 1
-
-    def _need_field(self, slots: set[int], entity: EntityLayout, definition: FieldDef) -> None:
-        if is_stored(definition):
-            slots.add(definition.slot)
-            return
-        assert definition.computed is not None
-        for path in paths_of(definition.computed.expression, entity.fields):
-            slots.add(entity.fields[path[0]].slot)
+def _reads_other_rows(expr: Expr) -> bool:
+    return any(
+        isinstance(node, Related) or (isinstance(node, FieldRef) and len(node.path) > 1)
+        for node in walk(expr)
+    )
 
 
 def _never_fails(expr: Expr, entity: EntityLayout) -> bool:
@@ -490,13 +348,3 @@ def _never_fails(expr: Expr, entity: EntityLayout) -> bool:
         or (isinstance(node, FieldRef) and not is_stored(entity.fields[node.path[0]]))
         for node in walk(expr)
     )
-
-
-def forward_slots(relation: RelationLayout) -> Sequence[int]:
-    """The slots of a source row that lead to its target."""
-    return (relation.relation.slot,) if relation.mode == "slot" else relation.slots
-
-
-def back_slots(relation: RelationLayout) -> Sequence[int]:
-    """The slots of a source row that say whose child it is."""
-    return forward_slots(relation)

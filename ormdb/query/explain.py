@@ -37,7 +37,15 @@ from ormdb.model.spelling import spell_order
 from ormdb.query.access import column_names, key_fields
 from ormdb.query.fetch import Reading, fetch, plan_only
 from ormdb.query.hops import include_hops, root_hops
-from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, OrderPlan
+from ormdb.query.plan import (
+    Access,
+    Expand,
+    FilterPlan,
+    Hop,
+    NodePlan,
+    OrderPlan,
+    RelatedHop,
+)
 from ormdb.query.shape import PageValues
 from ormdb.query.trace import Run, Trace
 from ormdb.query.words import expression_words
@@ -186,7 +194,7 @@ def _filter(plan: FilterPlan | None) -> FilterPart | None:
     return FilterPart(condition=expression_words(plan.condition), hops=_hops(plan.hops))
 
 
-def _hops(hops: tuple[Hop, ...]) -> tuple[str, ...]:
+def _hops(hops: tuple[Hop | RelatedHop, ...]) -> tuple[str, ...]:
     return tuple(".".join(hop.path) for hop in hops)
 
 

@@ -24,7 +24,7 @@ Invariants (held by tests/unit/query/test_hops.py):
 
 from __future__ import annotations
 
-from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, QueryPlan
+from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, QueryPlan, RelatedHop
 from ormdb.storage.layout import RelationLayout
 
 
@@ -86,8 +86,14 @@ def _filter_hops(node: NodePlan) -> int:
     return sum(_hops(each.hops) for each in filters if each is not None)
 
 
-def _hops(hops: tuple[Hop, ...]) -> int:
-    return sum(1 if hop.inverse else _forward_hops(hop.relation) for hop in hops)
+def _hops(hops: tuple[Hop | RelatedHop, ...]) -> int:
+    return sum(map(_hop_calls, hops))
+
+
+def _hop_calls(hop: Hop | RelatedHop) -> int:
+    if isinstance(hop, RelatedHop):
+        return _expand_hops(hop.expand) + (0 if hop.filter is None else _hops(hop.filter.hops))
+    return 1 if hop.inverse else _forward_hops(hop.relation)
 
 
 def _forward_hops(relation: RelationLayout) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from typing import Literal as Choice
 
-from ormdb.ir.expr import Expr
+from ormdb.ir.expr import Expr, Quantifier
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import ThroughDef
 from ormdb.ir.value import Type, Value
@@ -37,11 +37,25 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RelatedHop:
+    """A question about the rows that a relation leads to, answered by True or False: from
+    `parent` (-1: the node's rows), of the rows that `filter` keeps."""
+
+    path: tuple[str, ...]  # the last name is the relation
+    parent: int
+    expand: Expand
+    decoder: RowDecoder
+    filter: FilterPlan | None
+    quantifier: Quantifier
+    entity: EntityLayout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FilterPlan:
     """Which rows stay.  `mask(rows, *hops, *parameters)` says so for a batch."""
 
     mask: Mask
-    hops: tuple[Hop, ...]
+    hops: tuple[Hop | RelatedHop, ...]
     parameters: tuple[int, ...]
     condition: Expr  # what `mask` was made of
 
@@ -61,7 +75,7 @@ class OrderPlan:
     """A total order: the keys, then the row key in the direction of the last of them."""
 
     keys: tuple[SortKey, ...]
-    hops: tuple[Hop, ...]
+    hops: tuple[Hop | RelatedHop, ...]
     tie_descending: bool
     cursor_types: tuple[Any, ...]
     specs: tuple[OrderSpec, ...] = ()  # what the keys were made of

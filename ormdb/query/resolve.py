@@ -17,7 +17,7 @@ from typing import Literal as Choice
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import Expr
-from ormdb.ir.expression_type import Resolved, coerce_literals
+from ormdb.ir.expression_type import Resolved, Scope, coerce_literals
 from ormdb.ir.schema import FieldDef, ThroughDef
 from ormdb.ir.value import BoolType, is_scalar
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
@@ -92,6 +92,20 @@ def find_field(entity: EntityLayout, name: str) -> FieldDef:
     return definition
 
 
+def follow_relations(
+    layout: Layout, entity: EntityLayout, path: tuple[str, ...]
+) -> tuple[Step, ...]:
+    """The steps of a path of relations, of which only the last may lead to many rows.
+
+    Raises:
+      QueryError: a name does not exist, or a step before the last leads to many rows.
+    """
+    if not path:
+        raise QueryError(f"a path of {entity.name} is empty; name at least a relation")
+    steps = _single_steps(layout, entity, path)
+    return (*steps, find_step(layout, steps[-1].target if steps else entity, path[-1]))
+
+
 def follow_path(
     layout: Layout, entity: EntityLayout, path: tuple[str, ...]
 ) -> tuple[tuple[Step, ...], FieldDef]:
@@ -102,19 +116,25 @@ def follow_path(
     """
     if not path:
         raise QueryError(f"a path of {entity.name} is empty; name at least a field")
+    steps = _single_steps(layout, entity, path)
+    return steps, find_field(steps[-1].target if steps else entity, path[-1])
+
+
+def _single_steps(layout: Layout, entity: EntityLayout, path: tuple[str, ...]) -> tuple[Step, ...]:
+    """The steps of a path before its last name."""
     steps: list[Step] = []
     for name in path[:-1]:
         step = find_step(layout, entity, name)
         if not step.single:
             raise QueryError(
                 f"{'.'.join(path)} goes through {entity.name}.{name}, which leads to many rows; "
-                "a path in a filter or an order follows to-one relations only",
+                "follow to-one relations there, and ask about many rows with any() or all()",
                 entity=entity.name,
                 relation=name,
             )
         steps.append(step)
         entity = step.target
-    return tuple(steps), find_field(entity, path[-1])
+    return tuple(steps)
 
 
 def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
@@ -124,6 +144,13 @@ def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
       QueryError: an unknown name, a comparison of unlike types, or not a condition at all.
     """
 
+    scope = _scope(layout, entity)
+    return coerce_literals(expr, scope.resolve, expected=BoolType(), follow=scope.follow)
+
+
+def _scope(layout: Layout, entity: EntityLayout) -> Scope:
+    """What names mean in an expression about an entity's rows."""
+
     def resolve(path: tuple[str, ...]) -> Resolved:
         steps, definition = follow_path(layout, entity, path)
         return Resolved(
@@ -132,7 +159,10 @@ def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
             optional=definition.optional or bool(steps),
         )
 
-    return coerce_literals(expr, resolve, expected=BoolType())
+    def follow(path: tuple[str, ...]) -> Scope:
+        return _scope(layout, follow_relations(layout, entity, path)[-1].target)
+
+    return Scope(resolve, follow)
 
 
 def check_sortable(entity: EntityLayout, path: tuple[str, ...], definition: FieldDef) -> None:

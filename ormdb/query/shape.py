@@ -39,6 +39,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include, Page
@@ -142,6 +143,9 @@ class LiteralTaker:
                 return Call(name=name, arguments=(self.note(subject, depth + 1), taken))
             case Arithmetic() | Call():
                 return self.note(expr, depth)
+            case Related(filter=inner):
+                bare = None if inner is None else self.expression(inner, depth + 1)
+                return replace(expr, filter=bare)
         assert_never(expr)
 
     def note(self, expr: Expr, depth: int) -> Expr:
@@ -263,6 +267,8 @@ def literal_classes(expr: Expr, depth: int = 1) -> list[LiteralClass]:
             return literal_classes(operand, depth + 1)
         case And(items=parts) | Or(items=parts) | Call(arguments=parts):
             return [kind for part in parts for kind in literal_classes(part, depth + 1)]
+        case Related(filter=inner):
+            return [] if inner is None else literal_classes(inner, depth + 1)
         case Param() | FieldRef():
             return []
     assert_never(expr)

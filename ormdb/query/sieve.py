@@ -18,7 +18,8 @@ from typing import Any
 from ormdb.ir.value import Value
 from ormdb.query.follow import Level, follow_to_many, follow_to_one, masked
 from ormdb.query.order import sorted_positions
-from ormdb.query.plan import FilterPlan, Hop, NodePlan, OrderPlan
+from ormdb.query.plan import FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
+from ormdb.query.related import related_truths
 from ormdb.storage.views import View
 
 
@@ -73,13 +74,18 @@ class Sieve:
         hops = self._hop_rows(order.hops, level)
         return [key.column(level.rows, *hops) for key in order.keys]
 
-    def _hop_rows(self, hops: tuple[Hop, ...], level: Level) -> list[list[Any]]:
-        """For each hop, the row it leads to from each row, or None."""
+    def _hop_rows(self, hops: tuple[Hop | RelatedHop, ...], level: Level) -> list[list[Any]]:
+        """For each hop, what stands beside each row: the row it leads to, or None; or what is
+        asked about the rows it leads to."""
         reached: list[Level] = []
         for hop in hops:
             origin = level if hop.parent < 0 else reached[hop.parent]
-            follow = _hop_backwards if hop.inverse else _hop_forwards
-            reached.append(follow(self._view, hop, origin))
+            if isinstance(hop, RelatedHop):
+                truths: list[Any] = [*related_truths(self._view, hop, origin, self.mask)]
+                reached.append(Level(truths, []))
+            else:
+                follow = _hop_backwards if hop.inverse else _hop_forwards
+                reached.append(follow(self._view, hop, origin))
         return [landed.rows for landed in reached]
 
 

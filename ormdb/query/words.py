@@ -33,6 +33,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
 from ormdb.ir.show import one_line
@@ -159,6 +160,8 @@ def _masked(expr: Expr) -> Expr:
             return Or(items=tuple(map(_masked, items)))
         case Call(name=name, arguments=arguments):
             return Call(name=name, arguments=tuple(map(_masked, arguments)))
+        case Related(filter=inner):
+            return replace(expr, filter=None if inner is None else _masked(inner))
 
 
 def _digest(*parts: bytes) -> str:

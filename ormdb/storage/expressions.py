@@ -44,9 +44,11 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.expression_type import Resolved, paths_in, walk
 from ormdb.ir.function_type import TESTS, TEXT_TESTS, is_extract
+from ormdb.ir.rewrite import map_children
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import BoolType, EnumType, ListType, Type, Value
 from ormdb.storage.asking import BINDINGS, SOURCES, Question
@@ -72,6 +74,10 @@ class Places(Protocol):
 
     def __call__(self, path: tuple[str, ...]) -> Place: ...
 
+    def related(self, expr: Related) -> str:
+        """The variable that holds what is asked about related rows: True or False."""
+        ...
+
 
 class OwnFields:
     """The places of one entity's own fields, read from the variable r."""
@@ -82,6 +88,9 @@ class OwnFields:
     def __call__(self, path: tuple[str, ...]) -> Place:
         assert len(path) == 1, f"{path} leaves the entity"
         return Place("r", self._entity.fields[path[0]], self._entity)
+
+    def related(self, expr: Related) -> str:
+        raise AssertionError(f"{expr.path} leads to other rows")
 
 
 @dataclass(slots=True)
@@ -119,6 +128,8 @@ class Translator:
                 return self._asked(expr, "")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is True)"
+            case Related():
+                return self.places.related(expr)
         assert_never(expr)
 
     def false(self, expr: Expr) -> str:
@@ -155,6 +166,8 @@ class Translator:
                 return self._asked(expr, "not ")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is False)"
+            case Related():
+                return f"(not {self.places.related(expr)})"
         assert_never(expr)
 
     def value(self, expr: Expr) -> tuple[str, bool]:
@@ -169,6 +182,8 @@ class Translator:
                 return self._bind("c", value), value is None
             case Arithmetic() | Call():
                 return self._calculated(expr), True
+            case Related():
+                return self.places.related(expr), False
             case _:
                 return self._truth(expr), True
 
@@ -351,14 +366,22 @@ class Translator:
     def _is_simple(self, node: Expr) -> bool:
         if isinstance(node, FieldRef):
             return is_stored(self.places(node.path).field)
-        return isinstance(node, Literal | Param | Arithmetic | Call)
+        return isinstance(node, Literal | Param | Arithmetic | Call | Related)
 
     def evaluated(self, expr: Expr) -> str:
-        """A call of the reference evaluation with the values of the paths it uses."""
+        """A call of the reference evaluation with the values of the paths it uses, and with what
+        is known about related rows as parameters."""
         paths = sorted(paths_in(expr))
         types = {path: _resolved(path, self.places(path)) for path in paths}
-        run = self._bind("f", _Evaluation(expr, types, self.clock))
+        asked = [node for node in walk(expr) if isinstance(node, Related)]
+        known = {node: Param(index=index) for index, node in enumerate(asked)}
+
+        def with_known(node: Expr) -> Expr:
+            return known[node] if isinstance(node, Related) else map_children(node, with_known)
+
+        run = self._bind("f", _Evaluation(with_known(expr) if asked else expr, types, self.clock))
         values = [self.shown(self.places(path))[0] for path in paths]
+        values += [self.places.related(node) for node in asked]
         return f"{run}({', '.join(values)})"
 
     def _bind(self, prefix: str, value: Any) -> str:
@@ -408,6 +431,9 @@ class _Within:
         entity = self._place.entity
         return Place(self._place.variable, entity.fields[path[0]], entity)
 
+    def related(self, expr: Related) -> str:
+        raise AssertionError(f"{expr.path} leads to other rows")
+
 
 class _Evaluation:
     """`ir.evaluate` of one expression, called with the values of its paths in order."""
@@ -418,10 +444,11 @@ class _Evaluation:
         self._clock = clock
 
     def __call__(self, *values: Value) -> Value:
-        found = dict(zip(self._types, values, strict=True))
+        found = dict(zip(self._types, values, strict=False))
         return evaluate(
             self._expr,
             found.__getitem__,
+            parameters=values[len(found) :],
             clock=self._clock,
             resolve=self._types.__getitem__,
         )

@@ -46,6 +46,7 @@ from ormdb.ir.expr import (
     Literal,
     Not,
     Or,
+    Related,
 )
 from ormdb.ir.value import (
     BoolType,
@@ -478,6 +479,12 @@ def any_expressions(*, depth: int = 4) -> st.SearchStrategy[Expr]:
         st.builds(Or, items=several),
         st.builds(Arithmetic, op=st.sampled_from(_ARITHMETIC), left=inner, right=inner),
         st.builds(Call, name=functions, arguments=several),
+        st.builds(
+            Related,
+            kind=st.sampled_from(("any", "none", "all")),
+            path=st.lists(names(), min_size=1, max_size=3).map(tuple),
+            filter=st.none() | inner,
+        ),
     )
 
 

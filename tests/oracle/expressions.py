@@ -111,9 +111,11 @@ class ExpressionMaker:
         known: Sequence[tuple[Path, FieldDef, bool]],
         *,
         values: Callable[[Path], Sequence[Value]] = lambda _: (),
+        related: Callable[[int], Expr | None] = lambda _: None,
     ) -> None:
         self.rng = rng
         self._values = values
+        self._related = related
         self._fields = list(known)
         self._scalars = [item for item in known if is_scalar(item[1].type)]
 
@@ -252,6 +254,10 @@ class ExpressionMaker:
         return Compare(
             op=self.rng.choice(_UNORDERED), left=inner, right=Literal(value=self.rng.random() < 0.5)
         )
+
+    def leaf_related(self, depth: int) -> Expr | None:
+        """Something asked about related rows, where there are any to ask about."""
+        return self._related(depth)
 
     def leaf_text(self, depth: int) -> Expr | None:
         """Something asked of a text."""
@@ -481,6 +487,7 @@ _LEAVES: Final[list[Callable[[ExpressionMaker, int], Expr | None]]] = [
     *[ExpressionMaker.leaf_conditions] * 2,
     *[ExpressionMaker.leaf_text] * 3,
     *[ExpressionMaker.leaf_nested] * 6,
+    *[ExpressionMaker.leaf_related] * 3,
     ExpressionMaker.leaf_truth,
     ExpressionMaker.leaf_constant,
 ]

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from ormdb.ir.expr import And, Expr, FieldRef
+from ormdb.ir.expr import And, Expr, FieldRef, Quantifier, Related
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.schema import FieldDef, RelationDef
 from ormdb.ir.value import Value, is_scalar
@@ -22,6 +22,8 @@ from tests.oracle.worlds import World
 
 _PATH_STEPS_MAX: Final = 3
 _DEPTH_MAX: Final = 4
+_NESTED_MAX: Final = 2  # questions about related rows, one within another
+_TO_ONE: Final = ("one", "back")
 _PATHS_MAX: Final = 60
 
 
@@ -62,12 +64,37 @@ class QueryMaker:
             includes=self._includes(entity, rng.choice([0, 0, 1, 2, 3, _DEPTH_MAX])),
         )
 
+    def _maker(self, entity: str, nested: int = 0) -> ExpressionMaker:
+        return ExpressionMaker(
+            self.rng,
+            self._paths(entity),
+            values=lambda path: self._found(entity, path),
+            related=lambda depth: self._related(entity, depth, nested),
+        )
+
+    def _related(self, entity: str, depth: int, nested: int) -> Expr | None:
+        """A question about the rows that a relation leads to, perhaps after steps to one row."""
+        rng, path, start = self.rng, list[str](), entity
+        while rng.random() < 0.25 and len(path) < _PATH_STEPS_MAX:
+            single = [n for n in self._ways(start) if self._names.way(start, n)[0] in _TO_ONE]
+            if not single:
+                break
+            path.append(rng.choice(single))
+            start = self._names.way(start, path[-1])[2]
+        ways = self._ways(start)
+        if not ways or nested >= _NESTED_MAX:
+            return None
+        path.append(rng.choice(ways))
+        target = self._names.way(start, path[-1])[2]
+        inner = None
+        if rng.random() < 0.8:
+            inner = self._maker(target, nested + 1).condition(min(depth, 1))
+        kind: Quantifier = rng.choice(["any", "any", "none", "all"])
+        return Related(kind=kind, path=tuple(path), filter=inner)
+
     def _filter(self, entity: str) -> Expr:
         """A condition, mostly with something at its top that an access path can use."""
-        rng = self.rng
-        maker = ExpressionMaker(
-            rng, self._paths(entity), values=lambda path: self._found(entity, path)
-        )
+        rng, maker = self.rng, self._maker(entity)
         indexed = self._indexed_fields(entity)
         roll = rng.random()
         if indexed and roll < 0.65:

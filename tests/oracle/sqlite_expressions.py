@@ -19,6 +19,7 @@ import operator
 import sqlite3
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, assert_never, cast
 
@@ -35,6 +36,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.schema import FieldDef, RelationDef, SchemaBundle, ThroughDef
 from ormdb.ir.value import (
@@ -170,9 +172,35 @@ class Sql:
                 return self._arithmetic(expr, entity, alias)
             case Call():
                 return self._call(expr, entity, alias)
+            case Related():
+                return self._related(expr, entity, alias)
             case InList() | Param():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
+
+    def _related(self, expr: Related, entity: str, alias: str) -> str:
+        kind, relation, target = self.names.way(entity, expr.path[0])
+        inner = self.alias()
+        if len(expr.path) > 1:
+            assert isinstance(relation, RelationDef)
+            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+            rest = self._related(replace(expr, path=expr.path[1:]), target, inner)
+            nowhere = int(expr.kind != "any")
+            return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
+        source = f'"{target}" {inner}'
+        if isinstance(relation, ThroughDef):
+            edge = self.alias()
+            near = self.names.forward[relation.edge, relation.near]
+            far = self.names.forward[relation.edge, relation.far]
+            source += f', "{relation.edge}" {edge}'
+            joined = f"{self.joined(near, edge, alias)} AND {self.joined(far, edge, inner)}"
+        else:
+            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+        asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
+        if expr.kind == "all":
+            return f"(NOT EXISTS (SELECT 1 FROM {source} WHERE {joined} AND ({asked}) IS NOT TRUE))"
+        negation = "" if expr.kind == "any" else "NOT "
+        return f"({negation}EXISTS (SELECT 1 FROM {source} WHERE {joined} AND ({asked})))"
 
     def type_of(self, expr: Expr, entity: str) -> Type:
         """The type of an expression that was generated well typed."""

@@ -39,7 +39,13 @@ from ormdb.ir.value import (
 from ormdb.query.convert import make_converter
 from ormdb.query.shape import take_shape
 from ormdb.storage.codegen import compile_function
-from ormdb.storage.expressions import OwnFields, RowExpression, Translator, compile_violations
+from ormdb.storage.expressions import (
+    OwnFields,
+    Place,
+    RowExpression,
+    Translator,
+    compile_violations,
+)
 from ormdb.storage.layout import EntityLayout, Layout
 from ormdb.storage.records import stored_value
 from ormdb.testing.strategies import Fields, conditions, operands, rows
@@ -218,10 +224,11 @@ def test_a_required_field_reads_as_null_behind_a_relation_that_leads_nowhere() -
     layout = entity_layout()
     places = OwnFields(layout)
 
-    def missing(path: tuple[str, ...]) -> Any:
-        return replace(places(path), maybe_missing=True)
+    class Missing(OwnFields):
+        def __call__(self, path: tuple[str, ...]) -> Place:
+            return replace(places(path), maybe_missing=True)
 
-    translator = Translator(missing, CLOCK)
+    translator = Translator(Missing(layout), CLOCK)
     code = translator.true(Compare(op="==", left=FieldRef(path=("m",)), right=Literal(value=1)))
     keep = compiled(translator, code, ())
     assert keep(None) is False

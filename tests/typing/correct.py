@@ -53,6 +53,8 @@ def predicates() -> None:
     assert_type((Flight.dep_delay == 1) | ~(Flight.distance < 2), Predicate[Flight])
     assert_type(Flight.dep_delay == Flight.arr_delay, Predicate[Flight])
     assert_type(Flight.origin[Airport.name] == "Kennedy", Predicate[Flight])
+    assert_type(Airport.departures.any(Flight.id > 3), Predicate[Airport])
+    assert_type(~Flight.plane.none("seats > 3"), Predicate[Flight])
     assert_type(Log.plane[Plane.seats].between(1, 100), Predicate[Log])
     assert_type(Flight.plane[Plane.log], Path[Flight, Log])
     assert_type(Flight.created >= datetime(2013, 1, 1, tzinfo=UTC), Predicate[Flight])

@@ -58,6 +58,8 @@ Flight.where(Flight.plane.seats > 3)  # wrong: an attribute instead of a path
 Airport.include(Flight.plane)  # wrong: an include of another entity
 Airport.include(Airport.departures.include(Airport.departures))  # wrong: a nested one as well
 Airport.include(Airport.departures.where(Plane.seats > 3))  # wrong: its filter
+Airport.where(Airport.departures.any(Plane.seats > 3))  # wrong: a question about other rows
+Flight.where(Airport.departures.none())  # wrong: the relation of another entity
 Airport.include(Airport.name)  # wrong: a field is no relation
 Airport.order_by(Flight.dep_delay.desc())  # wrong: an order of another entity
 Airport.order_by(Flight.dep_delay)  # wrong: a column of another entity

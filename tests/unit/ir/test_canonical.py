@@ -7,7 +7,7 @@ import datetime
 import decimal
 import enum
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -31,6 +31,17 @@ QUERY = GraphQuery(
 
 class Color(enum.StrEnum):
     RED = "red"
+
+
+NODE_NAMES: Final = """
+    And Arithmetic BoolType BytesType Call CheckDef Compare Computed DateType DecimalType
+    Delete DurationType EdgeBlock EntityBlock EntityDef EnumType ExpressionDefault
+    FanoutBudget FetchStatistics FieldDef FieldRef FloatType GraphBlocks GraphQuery InList
+    Include IndexDef IndexField Insert IntType IsNull JsonType ListType Literal LiteralDefault
+    MutationOutcome Not NowDefault Or OrderSpec Page Param Related RelationDef SchemaBundle
+    SequenceDefault StructField StructType TextType ThroughDef TimeType TimestampType Update
+    Uuid7Default UuidType
+"""
 
 
 def plain(node: Any) -> Any:
@@ -58,7 +69,7 @@ def test_a_node_is_a_tag_and_the_fields_that_differ_from_their_default() -> None
 def test_the_names_of_tags_and_fields_stay_as_they_are() -> None:
     # Stored catalogs and signatures depend on them: a name may be added here, never changed.
     assert signature(QUERY) == "349cc598db663d5bed7c61396cab6ce5f4d9c7ea97c2e8aaffed3597d7552f8c"
-    assert len(node_classes()) == 54
+    assert set(node_classes()) >= set(NODE_NAMES.split())
 
 
 @pytest.mark.parametrize(

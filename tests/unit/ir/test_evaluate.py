@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
+import typing
 import uuid
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from ormdb.errors import QueryError, ValueRangeError, ValueTypeError
 from ormdb.ir.evaluate import Resolved, evaluate, fit_result
-from ormdb.ir.expr import And, Compare, FieldRef, Literal, Or, Param
+from ormdb.ir.expr import And, Compare, FieldRef, Literal, Or, Param, Quantifier, Related
 from ormdb.ir.value import DecimalType, EnumType, FloatType, IntType, TextType
 from ormdb.model.expression_text import parse_expression
 
@@ -309,3 +310,25 @@ def test_a_nan_from_outside_compares_as_python_does_and_is_not_invented() -> Non
     nan = Literal(value=math.nan)
     found = evaluate(Compare(op="==", left=nan, right=FieldRef(path=("x",))), ROW)
     assert found is False
+
+
+def test_related_rows_are_asked_one_by_one_and_null_is_not_true() -> None:
+    late = Compare(op=">", left=FieldRef(path=("delay",)), right=Literal(value=60))
+    rows: dict[str, list[int | None]] = {"some": [90, None], "none": [], "all": [90, 70]}
+    answers = {
+        kind: [
+            evaluate(
+                Related(kind=kind, path=("flights",), filter=late),
+                {"flights": [{"delay": delay} for delay in delays]},
+            )
+            for delays in rows.values()
+        ]
+        for kind in typing.get_args(Quantifier)
+    }
+    assert answers == {
+        "any": [True, False, True],
+        "all": [False, True, True],
+        "none": [False, True, False],
+    }
+    assert evaluate(Related(kind="any", path=("plane",)), {"plane": None}) is False
+    assert evaluate(Related(kind="any", path=("plane",)), {"plane": {"seats": 1}}) is True

@@ -46,6 +46,20 @@ def test_an_include_is_refined_without_changing() -> None:
     )
 
 
+def test_a_relation_is_asked_about_its_rows() -> None:
+    late = Flight.dep_delay > 60
+    asked = Airport.departures.where(late).any("id < 9")
+    assert asked.entity is Airport
+    assert asked == Airport.departures.any(late, "id < 9")
+    assert repr(asked) == "any(departures, dep_delay > 60 and id < 9)"
+    assert repr(~Flight.plane.none()) == "not none(plane)"
+    assert Airport.where("all(departures, dep_delay > 60)") == Airport.where(
+        Airport.departures.all(late)
+    )
+    with pytest.raises(QueryError, match="leave its order, limit"):
+        Airport.departures.limit(3).any()
+
+
 def test_equal_includes_are_equal() -> None:
     assert Airport.departures.limit(3) == Airport.departures.limit(3)
     assert len({Airport.departures.limit(3), Airport.departures.limit(3)}) == 1

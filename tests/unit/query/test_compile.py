@@ -68,7 +68,7 @@ def test_a_filter_is_split_into_own_fields_and_paths(layout: Layout) -> None:
     assert plan.root.filter is not None
     assert plan.root.far_filter is not None
     assert plan.root.filter.hops == ()
-    assert [hop.relation.name for hop in plan.root.far_filter.hops] == ["plane"]
+    assert [hop.path for hop in plan.root.far_filter.hops] == [("plane",)]
 
 
 def test_two_paths_with_a_common_beginning_share_its_hop(layout: Layout) -> None:
@@ -79,8 +79,8 @@ def test_two_paths_with_a_common_beginning_share_its_hop(layout: Layout) -> None
     )
     plan = plan_of(layout, GraphQuery(entity="Log", filter=And(items=items)))
     assert plan.root.far_filter is not None
-    names = [hop.relation.name for hop in plan.root.far_filter.hops]
-    assert names == ["flight", "plane", "origin"]
+    paths = [hop.path for hop in plan.root.far_filter.hops]
+    assert paths == [("flight",), ("flight", "plane"), ("flight", "origin")]
 
 
 WRONG: dict[str, tuple[GraphQuery, str]] = {

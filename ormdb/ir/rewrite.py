@@ -1,0 +1,44 @@
+"""Expressions with other parts in them.
+
+    map_children(a > 1 and not b, f)      f(a > 1) and f(not b)
+
+Invariants (held by tests/unit/ir/test_rewrite.py):
+  1. Mapping with what changes nothing gives an equal expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ormdb.ir.expr import (
+    And,
+    Arithmetic,
+    Call,
+    Compare,
+    Expr,
+    FieldRef,
+    InList,
+    IsNull,
+    Literal,
+    Not,
+    Or,
+    Param,
+    Related,
+)
+
+
+def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The same node over changed operands; the list of an `in` and the filter of a `Related`,
+    which is about other rows, stay as they are."""
+    match expr:
+        case Literal() | Param() | FieldRef() | Related():
+            return expr
+        case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
+            return replace(expr, left=change(left), right=change(right))
+        case InList(operand=operand) | IsNull(operand=operand) | Not(operand=operand):
+            return replace(expr, operand=change(operand))
+        case And(items=items) | Or(items=items):
+            return replace(expr, items=tuple(map(change, items)))
+        case Call(arguments=arguments):
+            return replace(expr, arguments=tuple(map(change, arguments)))

@@ -1,0 +1,246 @@
+"""What one node of a query reads of its rows and of those around them, and the code that asks.
+
+    filter   plane.seats > p0 and any(duties, pilot == p1)     order   origin.name
+
+    slots    s2 (tailnum), s5 (origin_code)         what the node's own rows have to show
+    hops     h0  plane      s6                      a row beside each row, or None
+             h1  any duties s1, filter s1 == p1     True or False beside each row
+    mask     [h0_ is not None and h0_.s6 > p0 and h1_ for r, h0_, h1_ in zip(rows, h0, h1)]
+
+Invariants (held by tests/unit/query/test_compile.py):
+  1. A slot that nothing asks for is not decoded.
+  2. One path, and one question about related rows, is one hop, however often it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ormdb.clock import Clock
+from ormdb.ir.expr import Expr, FieldRef, Related
+from ormdb.ir.graph import OrderSpec
+from ormdb.ir.schema import FieldDef
+from ormdb.query.plan import Expand, FilterPlan, Hop, OrderPlan, RelatedHop, SortKey
+from ormdb.query.resolve import Step, check_sortable, follow_path, follow_relations
+from ormdb.storage.asking import Question
+from ormdb.storage.codegen import compile_function
+from ormdb.storage.expressions import Place, Translator, paths_of
+from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
+from ormdb.storage.records import is_stored, slot_type
+
+# Per parameter of a query: what gives it its stored form.
+Parameters: TypeAlias = dict[int, FieldDef | Question]
+
+
+@dataclass(slots=True)
+class _HopNeed:
+    path: tuple[str, ...]
+    step: Step
+    parent: int
+    slots: set[int]
+
+
+class NodeScope:
+    """Gathers slots and hops while expressions about one entity's rows are translated."""
+
+    def __init__(
+        self, layout: Layout, entity: EntityLayout, clock: Clock, params: Parameters
+    ) -> None:
+        self.entity = entity
+        self.slots: set[int] = set()
+        self._layout = layout
+        self._clock = clock
+        self._params = params
+        self._hops: list[_HopNeed | RelatedHop] = []
+        self._asked: dict[Related, int] = {}
+
+    def translator(self) -> Translator:
+        """What turns expressions about these rows into source text."""
+        return Translator(self, self._clock)
+
+    def filter(self, bare: Expr) -> FilterPlan:
+        """The function that says which rows a condition keeps; its literals are parameters."""
+        translator = self.translator()
+        condition = translator.true(bare)
+        self._params.update(translator.params)
+        parameters = tuple(sorted(translator.params))
+        arguments, loop = self._loop()
+        given = ", ".join([arguments, *(f"p{index}" for index in parameters)])
+        code = f"def mask({given}):\n    return [{condition} for {loop}]\n"
+        mask = compile_function(code, "mask", translator.bindings)
+        return FilterPlan(mask, self._take_hops(), parameters, bare)
+
+    def order(self, order: tuple[OrderSpec, ...]) -> OrderPlan:
+        """The functions that give the keys of an order."""
+        codes: list[tuple[str, bool, OrderSpec, dict[str, Any]]] = []
+        types: list[Any] = []
+        stored = True
+        for spec in order:
+            path = spec.key.path
+            _, definition = follow_path(self._layout, self.entity, path)
+            check_sortable(self.entity, path, definition)
+            translator = self.translator()
+            code, nullable = translator.value(FieldRef(path=path))
+            codes.append((code, nullable, spec, translator.bindings))
+            types.append(slot_type(definition.type) | None)
+            stored = stored and len(path) == 1 and is_stored(definition)
+        arguments, loop = self._loop()
+        keys: list[SortKey] = []
+        for code, nullable, spec, bindings in codes:
+            text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
+            nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
+            column = compile_function(text, "column", bindings)
+            keys.append(SortKey(column, spec.descending, nulls_last == spec.descending, nullable))
+        tie_descending = bool(order) and order[-1].descending
+        return OrderPlan(
+            tuple(keys), self._take_hops(), tie_descending, tuple(types), order, stored
+        )
+
+    def need(self, slots: Iterable[int]) -> None:
+        """Decode these as well."""
+        self.slots.update(slots)
+
+    def need_for_step(self, step: Step) -> None:
+        """Decode what leads from these rows along a step."""
+        self.need(departure_slots(step))
+
+    # --- as `storage.expressions.Places` ---
+
+    def __call__(self, path: tuple[str, ...]) -> Place:
+        steps, definition = follow_path(self._layout, self.entity, path)
+        if not steps:
+            _need_field(self.slots, self.entity, definition)
+            return Place("r", definition, self.entity)
+        number = self._hop_along(path, steps)
+        hop = self._hops[number]
+        assert isinstance(hop, _HopNeed)
+        _need_field(hop.slots, steps[-1].target, definition)
+        return Place(f"h{number}_", definition, steps[-1].target, maybe_missing=True)
+
+    def related(self, expr: Related) -> str:
+        number = self._asked.get(expr)
+        if number is None:
+            steps = follow_relations(self._layout, self.entity, expr.path)
+            parent, step = self._hop_along(expr.path, steps[:-1]), steps[-1]
+            self._slots_of(parent).update(departure_slots(step))
+            inner = NodeScope(self._layout, step.target, self._clock, self._params)
+            asked = None if expr.filter is None else inner.filter(expr.filter)
+            expand = reach(self._layout, step, self._clock)
+            inner.need(arrival_slots(step))
+            decoder = step.target.codec.decoder(inner.slots)
+            number = len(self._hops)
+            self._hops.append(
+                RelatedHop(expr.path, parent, expand, decoder, asked, expr.kind, step.target)
+            )
+            self._asked[expr] = number
+        return f"h{number}_"
+
+    def _hop_along(self, path: tuple[str, ...], steps: Sequence[Step]) -> int:
+        parent = -1
+        for depth, step in enumerate(steps):
+            parent = self._hop(path[: depth + 1], step, parent)
+        return parent
+
+    def _hop(self, path: tuple[str, ...], step: Step, parent: int) -> int:
+        for number, hop in enumerate(self._hops):
+            if isinstance(hop, _HopNeed) and hop.path == path:
+                return number
+        self._slots_of(parent).update(departure_slots(step))
+        self._hops.append(_HopNeed(path, step, parent, set(arrival_slots(step))))
+        return len(self._hops) - 1
+
+    def _slots_of(self, number: int) -> set[int]:
+        """What is decoded of the rows of a hop; of the node's own rows for -1."""
+        if number < 0:
+            return self.slots
+        hop = self._hops[number]
+        assert isinstance(hop, _HopNeed)
+        return hop.slots
+
+    def _loop(self) -> tuple[str, str]:
+        """The arguments of a generated function, and its loop over rows and hops."""
+        hops = [f"h{number}" for number in range(len(self._hops))]
+        arguments = ", ".join(["rows", *hops])
+        variables = ", ".join(["r", *(f"{hop}_" for hop in hops)])
+        source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
+        return arguments, f"{variables} in {source}"
+
+    def _take_hops(self) -> tuple[Hop | RelatedHop, ...]:
+        """The hops gathered so far, which begin anew from here."""
+        taken = tuple(
+            need
+            if isinstance(need, RelatedHop)
+            else Hop(
+                need.path,
+                need.parent,
+                need.step.relation,
+                need.step.kind == "to_many",
+                need.step.target.codec.decoder(need.slots),
+            )
+            for need in self._hops
+        )
+        self._hops, self._asked = [], {}
+        return taken
+
+
+def reach(layout: Layout, step: Step, clock: Clock, *, ordered: bool = False) -> Expand:
+    """How the rows at the end of a step are reached; `ordered`: edges come in their order."""
+    if step.kind != "through":
+        return Expand(step.kind, step.relation, step.single)
+    assert step.far is not None
+    edge = NodeScope(layout, step.relation.source, clock, {})
+    edge.need(back_slots(step.relation))
+    edge.need(forward_slots(step.far))
+    order = None
+    if ordered:
+        assert step.through is not None
+        parts = step.through.order
+        order = edge.order(
+            tuple(OrderSpec(key=FieldRef(path=(p.field,)), descending=p.descending) for p in parts)
+        )
+    return Expand(
+        "through",
+        step.relation,
+        far=step.far,
+        through=step.through,
+        edge_decoder=step.relation.source.codec.decoder(edge.slots),
+        edge_order=order,
+    )
+
+
+def departure_slots(step: Step) -> Sequence[int]:
+    """The slots of a row that lead along a step."""
+    if step.kind == "to_one":
+        return forward_slots(step.relation)
+    return step.relation.target_slots if step.relation.mode == "value" else ()
+
+
+def arrival_slots(step: Step) -> Sequence[int]:
+    """The slots of a row at the end of a step that say how it was reached."""
+    if step.kind == "to_many":
+        return back_slots(step.relation)
+    if step.kind == "to_one":
+        return step.relation.target_slots
+    assert step.far is not None
+    return step.far.target_slots
+
+
+def forward_slots(relation: RelationLayout) -> Sequence[int]:
+    """The slots of a source row that lead to its target."""
+    return (relation.relation.slot,) if relation.mode == "slot" else relation.slots
+
+
+def back_slots(relation: RelationLayout) -> Sequence[int]:
+    """The slots of a source row that say whose child it is."""
+    return forward_slots(relation)
+
+
+def _need_field(slots: set[int], entity: EntityLayout, definition: FieldDef) -> None:
+    if is_stored(definition):
+        slots.add(definition.slot)
+        return
+    assert definition.computed is not None
+    for path in paths_of(definition.computed.expression, entity.fields):
+        slots.add(entity.fields[path[0]].slot)
