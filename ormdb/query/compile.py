@@ -59,7 +59,6 @@ from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import EntityLayout, Layout
 from ormdb.storage.records import fresh_json, holds_json, is_stored
 
-
 ChooseAccess: TypeAlias = Callable[[Layout, EntityLayout, Shape], Access]
 
 
