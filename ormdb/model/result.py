@@ -23,6 +23,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar, overload
 
+from ormdb.errors import QueryError
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.declaration import declaration_of
@@ -135,6 +136,35 @@ class Result(Sequence[E_co]):
         """The graph as nested dicts, by the names of the schema."""
         return self._answer.dicts()
 
+    def arrow(self, node: str | type[Any] = "") -> EntityBlock:
+        """The table of one include node, each row once, for whoever reads Arrow.
+
+        Args:
+          node: the relations from the roots to the node, as in "departures.plane"; or the class of
+            its rows, if only one node has such.  The roots when left out.
+
+        Raises:
+          QueryError: the answer has no such node, or several.
+        """
+        return find_block(self._answer.blocks, node)
+
+    def arrow_edges(self, node: str | type[Any]) -> EdgeBlock:
+        """Which rows of `arrow(node)` belong to which rows of the node above, as positions."""
+        blocks = self._answer.blocks
+        path = find_block(blocks, node).path
+        for edge in blocks.edges:
+            if edge.path == path:
+                return edge
+        raise QueryError("nothing leads to the roots; name a relation that was included")
+
+    def to_pandas(self, node: str | type[Any] = "") -> Any:
+        """The table of one include node as a pandas.DataFrame; see `arrow`.
+
+        Raises:
+          UnsupportedError: pandas or pyarrow is not installed.
+        """
+        return self.arrow(node).to_pandas()
+
     def _objects(self) -> list[Any]:
         if self._root is None:
             kind = self._entity if isinstance(self._entity, type) else self._classes(self._entity)
@@ -161,6 +191,26 @@ class Result(Sequence[E_co]):
             shown.append("…")
         name = self._entity if isinstance(self._entity, str) else self._entity.__name__
         return f"<{len(self)} {name}: {', '.join(shown)}>"
+
+
+def find_block(blocks: GraphBlocks, node: str | type[Any]) -> EntityBlock:
+    """Return the block of the node that a path or a class names.
+
+    Raises:
+      QueryError: there is no such node, or several.
+    """
+    if isinstance(node, str):
+        found = [block for block in blocks.entities if ".".join(block.path) == node]
+    else:
+        name = declaration_of(node).name
+        found = [block for block in blocks.entities if block.entity == name]
+    if len(found) == 1:
+        return found[0]
+    asked = repr(node) if isinstance(node, str) else node.__name__
+    among = found or blocks.entities
+    paths = ", ".join(repr(".".join(block.path)) for block in among)
+    fact = "is several nodes of" if found else "is no node of"
+    raise QueryError(f"{asked} {fact} this answer; name one of the paths {paths}", node=asked)
 
 
 def root_node(

@@ -119,6 +119,7 @@ def _gather_blocks(node: NodeResult, entities: list[EntityBlock], edges: list[Ed
             path=plan.path,
             fields=fields,
             identity=identity,
+            types=tuple(plan.entity.fields[name].type for name in fields),
             columns=plan.columns(node.level.rows),
         )
     )

@@ -7,6 +7,7 @@ from itertools import pairwise
 import ormdb
 from ormdb import Entity, Field, Many, One, field, many, one
 from ormdb.ir.result import GraphBlocks
+from ormdb.ir.value import IntType
 
 
 class Kind(Entity):
@@ -63,3 +64,18 @@ def test_a_to_one_that_leads_nowhere_is_minus_one() -> None:
     edge = blocks().edges[1]
     assert edge.offsets is None
     assert list(edge.targets).count(-1) == 1
+
+
+def test_edges_are_buffers_of_eight_bytes_each() -> None:
+    many, one = blocks().edges
+    offsets = many.offset_buffer()
+    assert offsets is not None
+    assert (offsets.tolist(), one.offset_buffer()) == (list(many.offsets or ()), None)
+    assert one.target_buffer().tolist() == list(one.targets)
+    assert one.target_buffer().itemsize == 8
+
+
+def test_a_block_says_the_type_of_each_of_its_columns() -> None:
+    for block in blocks().entities:
+        assert len(block.types) == len(block.fields) == len(block.columns)
+    assert blocks().entities[0].types == (IntType(),)

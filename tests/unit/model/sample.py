@@ -17,7 +17,16 @@ from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
 from ormdb.ir.schema import SchemaBundle
-from ormdb.ir.value import RowDict, Value
+from ormdb.ir.value import (
+    EnumType,
+    FloatType,
+    IntType,
+    RowDict,
+    StructField,
+    StructType,
+    TextType,
+    Value,
+)
 from ormdb.model.build import build_bundle
 from ormdb.model.face import TypedSession
 from ormdb.session import Context
@@ -68,6 +77,12 @@ class Flight(Entity):
 
 
 SCHEMA = (Airport, Flight, Plane)
+PLACE = StructType(
+    fields=(
+        StructField(name="lat", type=FloatType()),
+        StructField(name="house no", type=TextType(), optional=True),
+    )
+)
 
 # The same as a program without a type checker sees them.
 AIRPORT: Any = Airport
@@ -88,6 +103,7 @@ def blocks() -> GraphBlocks:
                 path=(),
                 fields=("faa", "name", "place"),
                 identity=("faa",),
+                types=(TextType(), TextType(), PLACE),
                 columns=(
                     ["JFK", "LGA"],
                     ["Kennedy", "La Guardia"],
@@ -99,6 +115,7 @@ def blocks() -> GraphBlocks:
                 path=("departures",),
                 fields=("id", "dep_delay"),
                 identity=("id",),
+                types=(IntType(), IntType()),
                 columns=([1, 2, 3, 4], [5, None, 7, 8]),
             ),
             EntityBlock(
@@ -106,6 +123,7 @@ def blocks() -> GraphBlocks:
                 path=("departures", "plane"),
                 fields=("tailnum", "engine"),
                 identity=("tailnum",),
+                types=(TextType(), EnumType(variants=("jet", "prop"))),
                 columns=(["N1", "N2"], ["jet", "prop"]),
             ),
         ),

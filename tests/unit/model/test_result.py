@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ormdb import Result
-from ormdb.errors import NotLoadedError
+from ormdb.errors import NotLoadedError, QueryError
+from tests.arrow_libraries import pyarrow
 from tests.unit.model.sample import Airport, FakeAnswer, Flight, Plane, blocks
 
 
@@ -108,3 +109,36 @@ def test_an_empty_answer_is_an_empty_sequence() -> None:
     assert list(result) == []
     assert not result
     assert repr(result) == "<0 Airport: >"
+
+
+def test_a_node_is_a_table_of_its_rows_each_once() -> None:
+    result = result_of(FakeAnswer(blocks()))
+    assert pyarrow.table(result.arrow())["faa"].to_pylist() == ["JFK", "LGA"]
+    by_path, by_class = result.arrow("departures.plane"), result.arrow(Plane)
+    assert by_path == by_class
+    assert pyarrow.table(by_path).to_pylist() == [
+        {"tailnum": "N1", "engine": "jet"},
+        {"tailnum": "N2", "engine": "prop"},
+    ]
+    assert result.to_pandas(Flight)["dep_delay"].sum() == 20
+
+
+def test_the_edges_of_a_node_are_pairs_of_row_numbers() -> None:
+    result = result_of(FakeAnswer(blocks()))
+    many = pyarrow.table(result.arrow_edges(Flight)).to_pydict()
+    assert many == {"parent": [0, 0, 1, 1], "target": [0, 1, 2, 3]}
+    one = pyarrow.table(result.arrow_edges("departures.plane")).to_pydict()
+    assert one == {"parent": [0, 1, 2], "target": [0, 1, 1]}
+
+
+def test_a_node_that_is_not_there_or_there_twice_is_refused() -> None:
+    result = result_of(FakeAnswer(blocks()))
+    with pytest.raises(QueryError, match=r"'departures\.plane'"):
+        result.arrow("plane")
+    with pytest.raises(QueryError, match="leads to the roots"):
+        result.arrow_edges(Airport)
+    first = blocks().entities[1]
+    again = dataclasses.replace(first, path=("arrivals",))
+    twice = dataclasses.replace(blocks(), entities=(*blocks().entities, again))
+    with pytest.raises(QueryError, match=r"Flight is several nodes .* 'departures', 'arrivals'"):
+        result_of(FakeAnswer(twice)).arrow(Flight)
