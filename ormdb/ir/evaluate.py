@@ -46,6 +46,7 @@ from typing import Any, Final, TypeAlias, assert_never, cast
 from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.errors import QueryError, ValueRangeError
+from ormdb.ir.aggregates import refuse_aggregate
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
 from ormdb.ir.documents import (
@@ -56,6 +57,7 @@ from ormdb.ir.documents import (
     is_object_with,
 )
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -191,6 +193,8 @@ class _Evaluation:
                 return self._call(expr)
             case Related():
                 return self._related(expr)
+            case Aggregate():
+                refuse_aggregate(expr)
         assert_never(expr)
 
     def _related(self, expr: Related) -> bool:

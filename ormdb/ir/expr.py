@@ -46,6 +46,7 @@ FunctionName: TypeAlias = Choice[
     "contains_json",
     "at",
 ]
+AggregateFunction: TypeAlias = Choice["count", "sum", "avg", "min", "max"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,22 @@ class Related:
     filter: Expr | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """One value of many rows; `ir.aggregates` is the definition.
+
+    With `path`, of the related rows that these relations lead to: the last one to-many, those
+    before it to-one.  Without, of the rows of a group, which only a table query has.  `operand`
+    and `filter` are about these rows; without an operand, count counts the rows themselves.
+    """
+
+    function: AggregateFunction
+    operand: Expr | None = None
+    distinct: bool = False  # equal values count once
+    filter: Expr | None = None  # rows for which it is not true are left out
+    path: tuple[str, ...] = ()
+
+
 Expr: TypeAlias = (
     Literal
     | Param
@@ -161,4 +178,5 @@ Expr: TypeAlias = (
     | Arithmetic
     | Call
     | Related
+    | Aggregate
 )

@@ -26,8 +26,10 @@ from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
+from ormdb.ir.aggregates import aggregate_type, is_of_related, refuse_aggregate, refuse_related
 from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, literal_type
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -96,15 +98,24 @@ def no_relations(path: tuple[str, ...]) -> NoReturn:
 
 
 def expression_type(
-    expr: Expr, resolve: Resolve, follow: Follow = no_relations
+    expr: Expr,
+    resolve: Resolve,
+    follow: Follow = no_relations,
+    *,
+    of_group: bool = False,
 ) -> tuple[Type, bool]:
     """Return the type of an expression, and whether it may be NULL.
+
+    Args:
+      expr: the expression.
+      resolve: what its paths lead to.
+      of_group: whether it is about a group of rows, so that aggregates may stand in it.
 
     Raises:
       QueryError: it compares or calculates with what does not go together.
       LimitError: it is deeper or larger than expressions may be.
     """
-    found = _Checker(Scope(resolve, follow)).visit(expr, 1)
+    found = _Checker(Scope(resolve, follow), of_group=of_group).visit(expr, 1)
     if found.kind is None:
         raise QueryError("NULL alone has no type; give a value, or name a field")
     return found.kind, found.nullable
@@ -116,6 +127,7 @@ def coerce_literals(
     *,
     expected: Type | None = None,
     follow: Follow = no_relations,
+    of_group: bool = False,
 ) -> Expr:
     """Return the expression with every literal in the form of the type it stands beside.
 
@@ -124,13 +136,14 @@ def coerce_literals(
       resolve: what its paths lead to.
       expected: the type the whole has to have, BoolType() for a condition; None for any.
       follow: what its relations lead to.
+      of_group: whether it is about a group of rows, so that aggregates may stand in it.
 
     Raises:
       QueryError: it compares or calculates with what does not go together, or is not of the
         expected type.
       LimitError: it is deeper or larger than expressions may be.
     """
-    found = _Checker(Scope(resolve, follow)).visit(expr, 1)
+    found = _Checker(Scope(resolve, follow), of_group=of_group).visit(expr, 1)
     if expected is None:
         return found.expr
     if isinstance(expected, BoolType):
@@ -183,6 +196,8 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
             return items
         case Call(arguments=arguments):
             return arguments
+        case Aggregate(operand=operand, filter=filter_):
+            return tuple(part for part in (operand, filter_) if part is not None)
     assert_never(expr)
 
 
@@ -192,8 +207,9 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
 class _Checker:
     """Types an expression from its leaves up, converting literals on the way."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *, of_group: bool) -> None:
         self._scope = scope
+        self._of_group = of_group
         self._nodes_left = limits.EXPRESSION_NODES_MAX
 
     def visit(self, expr: Expr, depth: int) -> Typed:
@@ -229,6 +245,8 @@ class _Checker:
                 return call_type(expr, arguments)
             case Related():
                 return self._related(expr, depth)
+            case Aggregate():
+                return self._aggregate(expr, depth)
         assert_never(expr)
 
     def _count(self, depth: int) -> None:
@@ -250,6 +268,17 @@ class _Checker:
         inner = self._condition(expr.filter, depth)
         self._scope = around
         return condition(replace(expr, filter=inner.expr), nullable=False)
+
+    def _aggregate(self, expr: Aggregate, depth: int) -> Typed:
+        if is_of_related(expr):
+            refuse_related(expr)
+        if not self._of_group:
+            refuse_aggregate(expr)
+        self._of_group = False  # inside is a row again
+        operand = None if expr.operand is None else self.visit(expr.operand, depth + 1)
+        kept = None if expr.filter is None else self._condition(expr.filter, depth)
+        self._of_group = True
+        return aggregate_type(expr, operand, None if kept is None else kept.expr)
 
     def _condition(self, expr: Expr, depth: int) -> Typed:
         found = self.visit(expr, depth + 1)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -29,10 +30,10 @@ from ormdb.ir.expr import (
 
 
 def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """The same node over changed operands; the list of an `in` and the filter of a `Related`,
-    which is about other rows, stay as they are."""
+    """The same node over changed operands; the list of an `in` stays as it is, as do a `Related`
+    and an `Aggregate`, which are about other rows."""
     match expr:
-        case Literal() | Param() | FieldRef() | Related():
+        case Literal() | Param() | FieldRef() | Related() | Aggregate():
             return expr
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             return replace(expr, left=change(left), right=change(right))

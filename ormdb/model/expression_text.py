@@ -16,6 +16,8 @@ The language, whole:
                   for any, all or none of the rows a relation leads to; any(departures) alone
     fields        dep_delay, origin.name; a name that Python cannot spell: field("class"),
                   field("origin", "full name")
+    aggregates    count() count(dep_delay) sum avg min max, count(dep_delay, distinct=True),
+                  count(where=dep_delay > 60); of related rows: departures.count()
     literals      True False None 5 -1.5 1e999 (infinity) "text" b"bytes" [1, 2] {"a": 1}
                   date("2013-01-01") time("05:30") timestamp("2013-01-01T05:00:00Z")
                   duration("PT5S") or duration(5), in seconds; uuid("…") decimal("1.50")
@@ -46,6 +48,8 @@ from typing import Final, NoReturn, TypeGuard, assert_never
 from ormdb import limits
 from ormdb.errors import ValueRangeError, ValueTypeError
 from ormdb.ir.expr import (
+    Aggregate,
+    AggregateFunction,
     And,
     Arithmetic,
     ArithmeticOp,
@@ -81,6 +85,8 @@ from ormdb.model.expression_source import Source, foreign_sentence
 
 FUNCTIONS: Final[tuple[FunctionName, ...]] = typing.get_args(FunctionName)
 
+AGGREGATES: Final[tuple[AggregateFunction, ...]] = typing.get_args(AggregateFunction)
+
 _COMPARES: Final[dict[type[ast.cmpop], CompareOp]] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -106,7 +112,7 @@ _TYPED_LITERALS: Final[dict[str, tuple[Type, str]]] = {
 }
 QUANTIFIERS: Final[tuple[Quantifier, ...]] = typing.get_args(Quantifier)
 _QUANTIFIER_NAMES: Final[dict[str, Quantifier]] = {kind: kind for kind in QUANTIFIERS}
-_CALLABLE: Final = (*FUNCTIONS, *QUANTIFIERS, *_TYPED_LITERALS, "field", "and_", "or_")
+_CALLABLE: Final = (*FUNCTIONS, *AGGREGATES, *QUANTIFIERS, *_TYPED_LITERALS, "field", "and_", "or_")
 
 
 def parse_expression(text: str) -> Expr:
@@ -186,6 +192,10 @@ class _Reader:
                 return self._arithmetic(node, depth)
             case ast.Name() | ast.Attribute():
                 return FieldRef(path=self._path(node))
+            case ast.Call(func=ast.Name(id=name)) if name in AGGREGATES:
+                return self._aggregate(node, name, (), depth)
+            case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in AGGREGATES:
+                return self._aggregate(node, name, self._path(owner), depth)
             case ast.Call(func=ast.Name(id=name)) if name not in _TYPED_LITERALS:
                 return self._call(node, name, depth)
             case _:
@@ -310,6 +320,23 @@ class _Reader:
         path = self._path(node.args[0])
         inner = None if len(node.args) == 1 else self._read(node.args[1], depth + 1)
         return Related(kind=kind, path=path, filter=inner)
+
+    def _aggregate(self, node: ast.Call, name: str, path: tuple[str, ...], depth: int) -> Expr:
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if len(node.args) > 1 or not given.keys() <= {"distinct", "where"}:
+            remedy = f"as in {name}(dep_delay, distinct=True, where=dep_delay > 0)"
+            self._refuse(node, f"{name}() takes one value, `distinct` and `where`", remedy)
+        flag = self._constant(given["distinct"], depth) if "distinct" in given else False
+        if not isinstance(flag, bool):
+            self._refuse(node, "`distinct` is True or False", "write the word itself")
+        where = given.get("where")
+        return Aggregate(
+            function=next(each for each in AGGREGATES if each == name),
+            operand=self._read(node.args[0], depth + 1) if node.args else None,
+            distinct=flag,
+            filter=None if where is None else self._read(where, depth + 1),
+            path=path,
+        )
 
     def _refuse_named_arguments(self, node: ast.Call, name: str) -> None:
         if node.keywords:
@@ -460,6 +487,8 @@ def _written(expr: Expr) -> tuple[str, int]:
         case Related(kind=kind, path=path, filter=inner):
             asked = "" if inner is None else f", {_written(inner)[0]}"
             return f"{kind}({_written_path(path)}{asked})", _ATOM
+        case Aggregate():
+            return _written_aggregate(expr), _ATOM
     assert_never(expr)
 
 
@@ -482,6 +511,16 @@ def _written_in(expr: InList, word: str) -> str:
 
 def _written_call(name: str, arguments: Sequence[Expr]) -> str:
     return f"{name}({', '.join(_written(argument)[0] for argument in arguments)})"
+
+
+def _written_aggregate(expr: Aggregate) -> str:
+    parts = [] if expr.operand is None else [_written(expr.operand)[0]]
+    if expr.distinct:
+        parts.append("distinct=True")
+    if expr.filter is not None:
+        parts.append(f"where={_written(expr.filter)[0]}")
+    call = f"{expr.function}({', '.join(parts)})"
+    return f"{_written_path(expr.path)}.{call}" if expr.path else call
 
 
 def _written_path(path: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, assert_never
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -152,8 +153,19 @@ def _parts(expression: Expr) -> tuple[str, int]:
         case Related(kind=kind, path=path, filter=inner):
             asked = "" if inner is None else f", {_spell(inner, _OR)}"
             return f"{kind}({'.'.join(path)}{asked})", _ATOM
+        case Aggregate():
+            return _spell_aggregate(expression), _ATOM
         case _:
             assert_never(expression)
+
+
+def _spell_aggregate(aggregate: Aggregate) -> str:
+    parts: list[str] = []
+    if aggregate.operand is not None:
+        parts.append(("distinct " if aggregate.distinct else "") + _spell(aggregate.operand, _OR))
+    if aggregate.filter is not None:
+        parts.append(f"where={_spell(aggregate.filter, _OR)}")
+    return f"{'.'.join((*aggregate.path, aggregate.function))}({', '.join(parts)})"
 
 
 def _spell_param(param: Param) -> str:

@@ -27,6 +27,7 @@ from typing import Final, TypeAlias, assert_never, cast
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -146,6 +147,12 @@ class LiteralTaker:
             case Related(filter=inner):
                 bare = None if inner is None else self.expression(inner, depth + 1)
                 return replace(expr, filter=bare)
+            case Aggregate(operand=operand, filter=filter_):
+                return replace(
+                    expr,
+                    operand=None if operand is None else self.note(operand, depth + 1),
+                    filter=None if filter_ is None else self.expression(filter_, depth + 1),
+                )
         assert_never(expr)
 
     def note(self, expr: Expr, depth: int) -> Expr:
@@ -269,6 +276,9 @@ def literal_classes(expr: Expr, depth: int = 1) -> list[LiteralClass]:
             return [kind for part in parts for kind in literal_classes(part, depth + 1)]
         case Related(filter=inner):
             return [] if inner is None else literal_classes(inner, depth + 1)
+        case Aggregate(operand=operand, filter=filter_):
+            both = [part for part in (operand, filter_) if part is not None]
+            return [kind for part in both for kind in literal_classes(part, depth + 1)]
         case Param() | FieldRef():
             return []
     assert_never(expr)

@@ -21,6 +21,7 @@ from typing import Final
 from ormdb.errors import OrmdbError
 from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -162,6 +163,12 @@ def _masked(expr: Expr) -> Expr:
             return Call(name=name, arguments=tuple(map(_masked, arguments)))
         case Related(filter=inner):
             return replace(expr, filter=None if inner is None else _masked(inner))
+        case Aggregate(operand=operand, filter=filter_):
+            return replace(
+                expr,
+                operand=None if operand is None else _masked(operand),
+                filter=None if filter_ is None else _masked(filter_),
+            )
 
 
 def _digest(*parts: bytes) -> str:

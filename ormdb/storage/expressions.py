@@ -29,9 +29,11 @@ from typing import Any, Final, Protocol, assert_never
 
 from ormdb import limits
 from ormdb.clock import Clock
+from ormdb.ir.aggregates import refuse_aggregate
 from ormdb.ir.documents import compare_json, is_json_in
 from ormdb.ir.evaluate import calculate, call_function, evaluate, fit_result
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -130,6 +132,8 @@ class Translator:
                 return f"({self.value(expr)[0]} is True)"
             case Related():
                 return self.places.related(expr)
+            case Aggregate():
+                refuse_aggregate(expr)
         assert_never(expr)
 
     def false(self, expr: Expr) -> str:
@@ -168,6 +172,8 @@ class Translator:
                 return f"({self.value(expr)[0]} is False)"
             case Related():
                 return f"(not {self.places.related(expr)})"
+            case Aggregate():
+                refuse_aggregate(expr)
         assert_never(expr)
 
     def value(self, expr: Expr) -> tuple[str, bool]:
@@ -184,6 +190,8 @@ class Translator:
                 return self._calculated(expr), True
             case Related():
                 return self.places.related(expr), False
+            case Aggregate():
+                refuse_aggregate(expr)
             case _:
                 return self._truth(expr), True
 

@@ -32,6 +32,8 @@ from hypothesis import strategies as st
 from ormdb import limits
 from ormdb.ir.canonical import node_classes
 from ormdb.ir.expr import (
+    Aggregate,
+    AggregateFunction,
     And,
     Arithmetic,
     ArithmeticOp,
@@ -89,6 +91,7 @@ _TEXTS: Final = (
     _PREFIX + "a",
 )
 _COMPARES: Final[tuple[CompareOp, ...]] = typing.get_args(CompareOp)
+_AGGREGATES: Final[tuple[AggregateFunction, ...]] = typing.get_args(AggregateFunction)
 _ARITHMETIC: Final[tuple[ArithmeticOp, ...]] = typing.get_args(ArithmeticOp)
 _TEXT_TESTS: Final[tuple[FunctionName, ...]] = (
     "starts_with",
@@ -484,6 +487,14 @@ def any_expressions(*, depth: int = 4) -> st.SearchStrategy[Expr]:
             kind=st.sampled_from(("any", "none", "all")),
             path=st.lists(names(), min_size=1, max_size=3).map(tuple),
             filter=st.none() | inner,
+        ),
+        st.builds(
+            Aggregate,
+            function=st.sampled_from(_AGGREGATES),
+            operand=st.none() | inner,
+            distinct=st.booleans(),
+            filter=st.none() | inner,
+            path=st.lists(names(), max_size=2).map(tuple),
         ),
     )
 

@@ -24,6 +24,7 @@ from fractions import Fraction
 from typing import Any, Final, assert_never, cast
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -174,7 +175,7 @@ class Sql:
                 return self._call(expr, entity, alias)
             case Related():
                 return self._related(expr, entity, alias)
-            case InList() | Param():
+            case InList() | Param() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
 

@@ -34,7 +34,7 @@ class Color(enum.StrEnum):
 
 
 NODE_NAMES: Final = """
-    And Arithmetic BoolType BytesType Call CheckDef Compare Computed DateType DecimalType
+    Aggregate And Arithmetic BoolType BytesType Call CheckDef Compare Computed DateType DecimalType
     Delete DurationType EdgeBlock EntityBlock EntityDef EnumType ExpressionDefault
     FanoutBudget FetchStatistics FieldDef FieldRef FloatType GraphBlocks GraphQuery InList
     Include IndexDef IndexField Insert IntType IsNull JsonType ListType Literal LiteralDefault
