@@ -1,29 +1,32 @@
-"""One generated world, run in ormdb and in SQLite, every answer compared.
+"""One generated world, run in ormdb and in an oracle, every answer compared.
 
     state 1 … n      commits of random mutations, each followed by fetches of the newest state
     in a transaction fetches that see the writes of a transaction that is then rolled back
     past             fetches as of every earlier version
     pages            the same order walked by cursors, forwards and back
 
-`compare_world(seed, open_world)` returns how many answers were compared; the first difference
-raises `DifferenceError`, whose text has the seed, the query and both answers.
+The oracle is SQLite or the naive interpreter.  `compare_world(seed, open_world)` returns how many
+answers were compared; the first difference raises `DifferenceError`, whose text has the seed, the
+query and both answers.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 from ormdb.errors import OrmdbError
+from ormdb.ir.expr import Expr
 from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.ir.result import GraphBlocks
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Answer, Reader, Session
+from tests.oracle.naive import Naive
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
 from tests.oracle.shrink import shrink_query
@@ -40,7 +43,31 @@ PAGES_MAX: Final = 6
 
 
 class DifferenceError(AssertionError):
-    """ormdb and SQLite answered differently."""
+    """ormdb and an oracle answered differently."""
+
+
+class Oracle(Protocol):
+    """What answers for one state of a world."""
+
+    @property
+    def names(self) -> Names: ...
+
+    def fetch(self, query: GraphQuery) -> list[RowDict]: ...
+
+    def count(self, entity: str, condition: Expr | None) -> int: ...
+
+
+OracleOf: TypeAlias = Callable[[Tables], Oracle]
+
+
+def sqlite_of(tables: Tables) -> Oracle:
+    """SQLite, for as long as its mirror is open."""
+    return tables.mirror
+
+
+def naive_of(tables: Tables) -> Oracle:
+    """The naive interpreter."""
+    return Naive(tables.names, tables.rows)
 
 
 class Comparison:
@@ -51,16 +78,16 @@ class Comparison:
         self.compared = 0
         self.covered: Counter[str] = Counter()
 
-    def fetch(self, reader: Reader, mirror: Mirror, query: GraphQuery) -> Answer:
+    def fetch(self, reader: Reader, oracle: Oracle, query: GraphQuery) -> Answer:
         """One fetch in both, as dicts and as blocks."""
         try:
-            answer = _fetch_both(reader, mirror, query, self.label)
+            answer = _fetch_both(reader, oracle, query, self.label)
         except (DifferenceError, OrmdbError, AssertionError) as error:
             kind = type(error)
 
             def differs(smaller: GraphQuery) -> bool:
                 try:
-                    _fetch_both(reader, mirror, smaller, self.label)
+                    _fetch_both(reader, oracle, smaller, self.label)
                 except kind:
                     return True
                 except OrmdbError:
@@ -75,141 +102,137 @@ class Comparison:
         self.covered["rows" if len(answer) else "nothing"] += 1
         return answer
 
-    def count(self, reader: Reader, mirror: Mirror, query: GraphQuery) -> None:
+    def count(self, reader: Reader, oracle: Oracle, query: GraphQuery) -> None:
         """The number of rows that a filter keeps."""
-        expected = mirror.count(query.entity, query.filter)
+        expected = oracle.count(query.entity, query.filter)
         found = reader.run_count(query), reader.run_exists(query)
         if found != (expected, expected > 0):
             raise DifferenceError(f"{self.label}: count {found}, not {expected}: {query!r}")
         self.compared += 1
 
-    def pages(self, reader: Reader, mirror: Mirror, query: GraphQuery, limit: int) -> None:
+    def pages(self, reader: Reader, oracle: Oracle, query: GraphQuery, limit: int) -> None:
         """The whole order in pages of `limit`, forwards by cursors and back again."""
         query = replace(query, page=Page(limit=limit))
         pages = 0
-        answer = self.fetch(reader, mirror, query)
+        answer = self.fetch(reader, oracle, query)
         while answer.next_cursor is not None and pages < PAGES_MAX:
             pages += 1
             following = replace(query, page=Page(limit=limit, after=answer.next_cursor))
-            answer = self._page(reader, mirror, query, following, pages)
-        self._check_ends(mirror, query, answer, pages)
+            answer = self._page(reader, oracle, query, following, pages)
+        self._check_ends(oracle, query, answer, pages)
         while answer.previous_cursor is not None and pages > 0:
             pages -= 1
             before = replace(query, page=Page(limit=limit, before=answer.previous_cursor))
-            answer = self._page(reader, mirror, query, before, pages)
+            answer = self._page(reader, oracle, query, before, pages)
         if pages == 0 and answer.previous_cursor is not None:
             raise DifferenceError(f"{self.label}: something before the first page: {query!r}")
 
     def _page(
-        self, reader: Reader, mirror: Mirror, whole: GraphQuery, asked: GraphQuery, number: int
+        self, reader: Reader, oracle: Oracle, whole: GraphQuery, asked: GraphQuery, number: int
     ) -> Answer:
         """One page by cursor, against the same one by offset."""
         limit = whole.page.limit
         assert limit is not None
         by_offset = replace(whole, page=Page(limit=limit, offset=number * limit))
-        expected = mirror.fetch(replace(by_offset, as_of=None))
+        expected = oracle.fetch(replace(by_offset, as_of=None))
         answer = reader.run_fetch(asked)
         try:
             check_same(expected, answer.dicts(), f"{self.label}, page {number} of {asked!r}")
         except DifferenceError:
-            self.fetch(reader, mirror, by_offset)  # when it differs too, it can be made smaller
+            self.fetch(reader, oracle, by_offset)  # when it differs too, it can be made smaller
             raise
         self.compared += 1
         self.covered["page back" if asked.page.before else "page on"] += 1
         return answer
 
-    def _check_ends(self, mirror: Mirror, query: GraphQuery, answer: Answer, pages: int) -> None:
+    def _check_ends(self, oracle: Oracle, query: GraphQuery, answer: Answer, pages: int) -> None:
         """No page is left over after the last."""
         limit = query.page.limit
         assert limit is not None
         if answer.next_cursor is None:
-            total = mirror.count(query.entity, query.filter)
+            total = oracle.count(query.entity, query.filter)
             if total > (pages + 1) * limit:
                 raise DifferenceError(f"{self.label}: pages end after {pages + 1} of {query!r}")
 
 
-def _fetch_both(reader: Reader, mirror: Mirror, query: GraphQuery, label: str) -> Answer:
-    expected = mirror.fetch(replace(query, as_of=None))
+def _fetch_both(reader: Reader, oracle: Oracle, query: GraphQuery, label: str) -> Answer:
+    expected = oracle.fetch(replace(query, as_of=None))
     answer = reader.run_fetch(query)
     where = f"{label}, {query!r}"
     check_same(expected, answer.dicts(), where)
-    check_same(expected, dicts_of_blocks(mirror.names, answer.blocks, query), f"blocks, {where}")
+    check_same(expected, dicts_of_blocks(oracle.names, answer.blocks, query), f"blocks, {where}")
     return answer
 
 
-def compare_world(seed: int, open_world: Open) -> Comparison:
+def compare_world(seed: int, open_world: Open, oracle_of: OracleOf = sqlite_of) -> Comparison:
     """Generate a world and compare every answer about it."""
     rng = random.Random(seed)
     world = make_world(rng)
     names = Names(world.bundle)
     compared = Comparison(f"seed {seed}")
-    mirror = Mirror.create(world.bundle)
-    tables = Tables(names, mirror)
+    tables = Tables(names, Mirror.create(world.bundle))
     rows = RowMaker(rng, world, tables)
-    versions: dict[int, Mirror] = {}
+    versions: dict[int, Tables] = {}
     with open_world(world.bundle) as session:
         for insert in rows.first_rows():
             session.run_mutations([insert])
         for _ in range(COMMITS):
-            queries = QueryMaker(rng, world, mirror)
-            for query in _some(queries, NOW_QUERIES):
-                _compare_query(rng, compared, session, mirror, query)
-            versions[_version(session)] = mirror.copy()
+            _compare_some(rng, compared, session, (world, tables, oracle_of), NOW_QUERIES)
+            versions[newest_version(session)] = tables.copy()
             mutations = rows.commit()
             if mutations:
                 session.run_mutations(mutations)
-        _compare_own_writes(rng, world, compared, session, tables)
+        _compare_own_writes(rng, compared, session, (world, tables, oracle_of))
         for version, past in versions.items():
-            queries = QueryMaker(rng, world, past)
-            for query in _some(queries, PAST_QUERIES):
-                past_query = replace(query, as_of=version)
-                _compare_query(rng, compared, session, past, past_query)
-    for each in (mirror, *versions.values()):
-        each.close()
+            _compare_some(
+                rng, compared, session, (world, past, oracle_of), PAST_QUERIES, as_of=version
+            )
+    for each in (tables, *versions.values()):
+        each.mirror.close()
     return compared
 
 
-def _some(queries: QueryMaker, count: int) -> Iterator[GraphQuery]:
-    for _ in range(count):
-        yield queries.query()
+_State: TypeAlias = tuple[World, Tables, OracleOf]
 
 
-def _compare_query(
-    rng: random.Random, compared: Comparison, reader: Reader, mirror: Mirror, query: GraphQuery
+def _compare_some(  # where, what and how often
+    rng: random.Random,
+    compared: Comparison,
+    reader: Reader,
+    state: _State,
+    count: int,
+    *,
+    as_of: int | None = None,
 ) -> None:
-    roll = rng.random()
-    if roll < 0.25:
-        compared.pages(reader, mirror, query, rng.choice([1, 2, 3, 7, 30]))
-    else:
-        compared.fetch(reader, mirror, query)
-    if roll > 0.9 and query.as_of is None:
-        compared.count(reader, mirror, query)
+    """Generated queries about one state."""
+    world, tables, oracle_of = state
+    oracle = oracle_of(tables)
+    queries = QueryMaker(rng, world, tables.mirror)
+    for _ in range(count):
+        query = replace(queries.query(), as_of=as_of)
+        roll = rng.random()
+        if roll < 0.25:
+            compared.pages(reader, oracle, query, rng.choice([1, 2, 3, 7, 30]))
+        else:
+            compared.fetch(reader, oracle, query)
+        if roll > 0.9 and as_of is None:
+            compared.count(reader, oracle, query)
 
 
 def _compare_own_writes(
-    rng: random.Random, world: World, compared: Comparison, session: Session, tables: Tables
+    rng: random.Random, compared: Comparison, session: Session, state: _State
 ) -> None:
     """A transaction sees what it wrote, and nobody does after it was undone."""
-    before = tables.mirror.copy()
-    undone = Tables(
-        tables.names,
-        tables.mirror.copy(),
-        {name: dict(rows) for name, rows in tables.rows.items()},
-        dict(tables.last_numbers),
-    )
+    world, before, oracle_of = state
+    undone = before.copy()
     mutations = RowMaker(rng, world, undone).commit()
     try:
         with session.begin() as writer:
             writer.run_mutations(mutations)
-            queries = QueryMaker(rng, world, undone.mirror)
-            for query in _some(queries, OWN_WRITES_QUERIES):
-                _compare_query(rng, compared, writer, undone.mirror, query)
+            _compare_some(rng, compared, writer, (world, undone, oracle_of), OWN_WRITES_QUERIES)
             raise _UndoneError
     except _UndoneError:
-        queries = QueryMaker(rng, world, before)
-        for query in _some(queries, OWN_WRITES_QUERIES):
-            compared.fetch(session, before, query)
-    before.close()
+        _compare_some(rng, compared, session, state, OWN_WRITES_QUERIES)
     undone.mirror.close()
 
 
@@ -217,7 +240,7 @@ class _UndoneError(Exception):
     """Ends a transaction that is to be rolled back."""
 
 
-def _version(session: Session) -> int:
+def newest_version(session: Session) -> int:
     """The newest version, as an answer tells it."""
     entity = session.schema.entities[0].name
     return session.run_fetch(GraphQuery(entity=entity, page=Page(limit=0))).blocks.version

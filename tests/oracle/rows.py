@@ -35,6 +35,11 @@ class Tables:
     rows: dict[str, dict[int, RowDict]] = field(default_factory=dict[str, dict[int, RowDict]])
     last_numbers: dict[str, int] = field(default_factory=dict[str, int])
 
+    def copy(self) -> Tables:
+        """This state, for good."""
+        rows = {name: dict(own) for name, own in self.rows.items()}
+        return Tables(self.names, self.mirror.copy(), rows, dict(self.last_numbers))
+
     def add(self, entity: EntityDef, row: RowDict) -> None:
         number = self._number(entity, row)
         self.rows.setdefault(entity.name, {})[number] = row

@@ -1,4 +1,4 @@
-"""Holds that every fetch answers as SQLite does, over generated schemas, rows and queries."""
+"""Holds that every fetch answers as SQLite and a naive interpreter do, over generated worlds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ormdb.query.shape import take_shape
 from ormdb.session import Session
 from ormdb.storage.layout import Layout
 from tests.box import Box
-from tests.oracle.compare import DifferenceError, Open, compare_world
+from tests.oracle.compare import DifferenceError, Open, compare_world, naive_of
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
 from tests.oracle.sqlite_side import Mirror
@@ -53,7 +53,7 @@ def opens_on_disk(folder: Path) -> Open:
     return open_on_disk
 
 
-@pytest.mark.soak(seconds=40, cases_min=5_000)
+@pytest.mark.soak(seconds=30, cases_min=10_000)
 def test_fetches_answer_as_sqlite_does(box: Box, tmp_path: Path) -> None:
     engines = (open_in_memory, opens_on_disk(tmp_path))
     covered: Counter[str] = Counter()
@@ -65,6 +65,12 @@ def test_fetches_answer_as_sqlite_does(box: Box, tmp_path: Path) -> None:
         # An answer without rows says little; most of them have some.
         assert covered["rows"] > covered["nothing"]
         assert min(covered["page on"], covered["page back"]) > 100
+
+
+@pytest.mark.soak(seconds=6, cases_min=1_000)
+def test_fetches_answer_as_the_naive_interpreter_does(box: Box) -> None:
+    for seed in box.seeds():
+        box.count(compare_world(seed, open_in_memory, naive_of).compared)
 
 
 def test_generated_queries_take_every_way_to_the_roots() -> None:
