@@ -51,6 +51,7 @@ class Box:
     seed: int | None = field(default=None, init=False)
     next_seed: int = field(default=0, init=False)
     began_s: float = field(default=0.0, init=False)
+    told: list[str] = field(default_factory=list[str], init=False)
 
     def seeds(self) -> Iterator[int]:
         """Seeds until the box is full; then the floor is checked."""
@@ -73,10 +74,15 @@ class Box:
         """Add cases to what the suite has run."""
         self.cases += cases
 
+    def tell(self, text: str) -> None:
+        """Add to the line at the end of the test run: what the cases were like."""
+        self.told.append(text)
+
     def summary(self) -> str:
         """One line for the end of the test run."""
         seeds = f"seeds {self.first_seed} to {self.next_seed - 1}"
         line = f"{self.suite}: {self.cases:,} cases, {seeds}, {self._elapsed_s():.0f} s"
+        line = "; ".join([line, *self.told])
         if self.seed is not None:
             line += f"; failed at seed {self.seed}, run it alone with ORMDB_SEED={self.seed}"
         return line

@@ -55,7 +55,9 @@ class Naive:
 
     def __init__(self, names: Names, rows: Rows) -> None:
         self.names = names
-        self._meaning = Meaning(lambda entity, path: names.path_end(entity, path).type, self.end_of)
+        self._meaning = Meaning(
+            lambda entity, path: names.path_end(entity, path).type, self.end_of, self.at_end
+        )
         self._tables: dict[str, list[Row]] = {
             entity: [Row(entity, number, self._whole(entity, row)) for number, row in own.items()]
             for entity, own in rows.items()
@@ -111,9 +113,7 @@ class Naive:
 
     def _kept(self, rows: Iterable[Row], condition: Expr | None) -> list[Row]:
         """The rows for which a condition is true: neither false nor NULL."""
-        if condition is None:
-            return list(rows)
-        return [row for row in rows if self._meaning.value(condition, row) is True]
+        return [row for row in rows if self._meaning.is_true(condition, row)]
 
     def _ordered(self, rows: Sequence[Row], order: Sequence[OrderSpec]) -> list[Row]:
         """Rows in a total order: ties by number, turned round when the last key descends."""
@@ -140,12 +140,15 @@ class Naive:
 
     def end_of(self, row: Row, path: tuple[str, ...]) -> Value:
         """The value at the end of a path; NULL where a relation leads nowhere."""
-        for name in path[:-1]:
-            found = self.related(row, name)
-            if not found:
-                return None
-            row = found[0]
-        return row.values[path[-1]]
+        rows = self.at_end(row, path[:-1])
+        return rows[0].values[path[-1]] if rows else None
+
+    def at_end(self, row: Row, path: tuple[str, ...]) -> list[Row]:
+        """The rows at the end of a path of relations, all but the last of which lead to one."""
+        rows = [row]
+        for name in path:
+            rows = [found for each in rows for found in self.related(each, name)]
+        return rows
 
     def related(self, row: Row, name: str) -> list[Row]:
         """The rows a relation leads to, in the order they come without another one."""

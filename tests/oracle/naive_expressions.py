@@ -31,6 +31,7 @@ from ormdb.ir.expr import (
     Not,
     Or,
     Param,
+    Related,
 )
 from ormdb.ir.value import (
     BytesType,
@@ -76,16 +77,23 @@ _CALCULATES: Final[dict[str, Callable[[Any, Any], Any]]] = {
 class Meaning:
     """Evaluates expressions over rows.
 
-    `end_of(row, path)` is the value at the end of a path, `kind_of(entity, path)` its type.
+    `end_of(row, path)` is the value at the end of a path, `kind_of(entity, path)` its type,
+    `related(row, path)` the rows at the end of a path of relations.
     """
 
     def __init__(
         self,
         kind_of: Callable[[str, tuple[str, ...]], Type],
         end_of: Callable[[Any, tuple[str, ...]], Value],
+        related: Callable[[Any, tuple[str, ...]], Sequence[HasValues]],
     ) -> None:
         self._kind_of = kind_of
         self._end_of = end_of
+        self._related = related
+
+    def is_true(self, condition: Expr | None, row: HasValues) -> bool:
+        """Whether a filter keeps a row: what is false or NULL does not."""
+        return condition is None or self.value(condition, row) is True
 
     def value(self, expr: Expr, row: HasValues, beside: Type | None = None) -> Value:
         """The value of an expression; a literal is read as what it stands beside."""
@@ -115,6 +123,8 @@ class Meaning:
                 return calculate(op, self.value(left, row), self.value(right, row))
             case Call():
                 return self._call(expr, row, beside)
+            case Related():
+                return self._ask_related(expr, row)
             case InList() | Param():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
@@ -152,6 +162,12 @@ class Meaning:
         if any(item is not None and same(value, item) for item in listed):
             return True
         return None if None in listed else False
+
+    def _ask_related(self, expr: Related, row: HasValues) -> bool:
+        kept = [self.is_true(expr.filter, each) for each in self._related(row, expr.path)]
+        if expr.kind == "all":
+            return all(kept)
+        return any(kept) if expr.kind == "any" else not any(kept)
 
     def _call(self, expr: Call, row: HasValues, beside: Type | None) -> Value:
         if expr.name == "coalesce":

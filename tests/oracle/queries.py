@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from ormdb.ir.expr import And, Expr, FieldRef, Quantifier, Related
@@ -62,6 +63,19 @@ class QueryMaker:
             page=page,
             select=self._select(entity),
             includes=self._includes(entity, rng.choice([0, 0, 1, 2, 3, _DEPTH_MAX])),
+        )
+
+    def condition(self, entity: str) -> Expr:
+        """A condition on rows of an entity."""
+        return self._filter(entity)
+
+    def bare_include(self, include: Include, entity: str) -> Include:
+        """An include without a page, with every field of its rows and nothing below them."""
+        target = self._names.way(entity, include.relation)[2]
+        identity = self._names.entities[target].identity
+        select = None if self.rng.random() < 0.3 else identity
+        return replace(
+            include, limit=None, offset=0, filter=None, alias=None, includes=(), select=select
         )
 
     def _maker(self, entity: str, nested: int = 0) -> ExpressionMaker:

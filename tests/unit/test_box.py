@@ -93,3 +93,9 @@ def test_the_environment_can_ask_for_minutes_of_soak(
     monkeypatch.setenv("ORMDB_SOAK_MINUTES", "2")
     box = open_box("x", seconds=10, cases_min=5, folder=tmp_path)
     assert (box.seconds, box.cases_min, box.log) == (120, 0, tmp_path / ".soak" / "x.jsonl")
+
+
+def test_what_a_suite_tells_stands_in_its_summary() -> None:
+    box = box_of(Ticks())
+    box.tell("12 plan shapes")
+    assert box.summary().endswith("; 12 plan shapes")

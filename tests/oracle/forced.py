@@ -1,0 +1,174 @@
+"""The same query by every way there is: forced plans.
+
+    way       each of `access.candidates`: identity, every index, every relation, the scan
+    expand    children from an ordered index or by a sort, in row order as they come or sorted
+    cache     what is read decoded and kept, read from what was kept, or not kept at all
+    batches   of 1, of 64, of 4,096 rows
+
+A plan may only change what an answer costs.  `PlanKinds` counts which ones were taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+from unittest.mock import patch
+
+from ormdb import limits
+from ormdb.clock import SystemClock
+from ormdb.database.reading import Snapshot
+from ormdb.ir.graph import GraphQuery
+from ormdb.ir.value import RowDict
+from ormdb.query.access import candidates
+from ormdb.query.cache import PlanCache
+from ormdb.query.compile import compile_query
+from ormdb.query.fetch import Reading, count, fetch
+from ormdb.query.plan import Access, QueryPlan
+from ormdb.query.shape import Shape
+from ormdb.storage.layout import EntityLayout, Layout
+from tests.oracle.compare import DifferenceError, check_same
+
+BATCHES: Final = (1, 64, 4096)
+
+
+class ForcedPlans(PlanCache):
+    """Compiles every query anew, by the way of some number, with the expansions that are asked for.
+
+    After a compilation, `ways` says how many ways there were.
+    """
+
+    def __init__(self, way: int = 0, *, by_index: bool = True, as_they_come: bool = True) -> None:
+        super().__init__(SystemClock())
+        self.ways = 1
+        self.taken: QueryPlan | None = None
+        self._way = way
+        self._by_index = by_index
+        self._as_they_come = as_they_come
+
+    def plan(self, layout: Layout, query: GraphQuery, shape: Shape) -> QueryPlan:
+        made = compile_query(layout, query, shape, clock=SystemClock(), choose=self._choose)
+        for node in made.nodes:
+            if node.expand is None:
+                continue
+            if not self._by_index:
+                node.expand = replace(node.expand, ordered_index=None)
+            if not self._as_they_come:
+                node.expand = replace(node.expand, row_order=False)
+        self.taken = made
+        return made
+
+    def _choose(self, layout: Layout, entity: EntityLayout, shape: Shape) -> Access:
+        found = candidates(layout, entity, shape)
+        self.ways = len(found)
+        return found[self._way]
+
+
+@dataclass(slots=True)
+class PlanKinds:
+    """Which plans were taken: whole shapes, and the kinds of their parts."""
+
+    shapes: Counter[str] = field(default_factory=Counter[str])
+    ways: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, plan: QueryPlan) -> None:
+        way = way_of(plan.access)
+        self.ways[way] += 1
+        below = [
+            f"{'.' * len(node.path)}{node.expand.kind}"
+            f"{' by index' if node.expand.ordered_index else ''}"
+            f"{' as they come' if node.expand.row_order else ''}"
+            f"{' filtered' if node.filter else ''}{' afar' if node.far_filter else ''}"
+            f"{' sorted' if node.order.keys else ''}"
+            for node in plan.nodes
+            if node.expand is not None
+        ]
+        root = f"{way}{' filtered' if plan.root.filter else ''}"
+        self.shapes["\n".join([f"{root}{' afar' if plan.root.far_filter else ''}", *below])] += 1
+
+    def __str__(self) -> str:
+        return f"{len(self.shapes)} plan shapes, {len(self.ways)} kinds of ways to the roots"
+
+
+def way_of(access: Access) -> str:
+    """A way to the roots without names: "index, 2 equal, a range, in order"."""
+    words: list[str] = [access.kind]
+    if access.equal:
+        words.append(f"{len(access.equal)} equal")
+    if access.many is not None:
+        words.append("a list")
+    if access.low is not None or access.high is not None:
+        words.append("a range")
+    if access.prefix is not None:
+        words.append("a beginning")
+    if access.ordered:
+        words.append("backwards" if access.reverse else "in order")
+    return ", ".join(words)
+
+
+def check_forced(snapshot: Snapshot, query: GraphQuery, label: str, kinds: PlanKinds) -> int:
+    """The answers of all plans against that of the one that is chosen; how many there were.
+
+    Raises:
+      DifferenceError: two plans answer differently.
+    """
+    expected = _answer(snapshot.reading(query), query)
+    answers = 0
+    for name, reading in _readings(snapshot, query, kinds):
+        where = f"{label}, {name}, {query!r}"
+        found = _answer(reading, query)
+        check_same(expected[0], found[0], where)
+        if found[1:] != expected[1:]:
+            raise DifferenceError(f"{found[1:]}, not {expected[1:]}: {where}")
+        answers += 1
+    return answers
+
+
+@contextmanager
+def batches_of(rows: int) -> Generator[None]:
+    """Read and gather this many rows at a time."""
+    with patch.multiple(
+        limits,
+        SCAN_BATCH_ROWS=rows,
+        SCAN_BATCH_ROWS_FIRST=rows,
+        PATH_ROUND_ROWS_MIN=rows,
+        PATH_ROUND_ROWS_MAX=rows,
+    ):
+        yield
+
+
+def _readings(
+    snapshot: Snapshot, query: GraphQuery, kinds: PlanKinds
+) -> Iterator[tuple[str, Reading]]:
+    """Every way to read a query, and what it is called."""
+    as_chosen = snapshot.reading(query)
+    way = 0
+    while True:
+        plans = ForcedPlans(way)
+        yield f"way {way}", replace(as_chosen, plans=plans)
+        assert plans.taken is not None
+        kinds.add(plans.taken)
+        way += 1
+        if way >= plans.ways:
+            break
+    if query.includes:
+        yield "sorted children", replace(as_chosen, plans=ForcedPlans(by_index=False))
+        yield "nothing as it comes", replace(as_chosen, plans=ForcedPlans(as_they_come=False))
+    last = ForcedPlans(way - 1)
+    yield "what is kept", replace(as_chosen, plans=last)
+    uncached = snapshot.reading(query)
+    uncached.view.cache = None
+    yield "nothing kept", uncached
+    for rows in BATCHES:
+        with batches_of(rows):
+            yield f"batches of {rows}", uncached
+            yield f"batches of {rows}, way {way - 1}", replace(uncached, plans=last)
+
+
+def _answer(
+    reading: Reading, query: GraphQuery
+) -> tuple[list[RowDict], str | None, str | None, int]:
+    found = fetch(reading, query)
+    return found.dicts(), found.next_cursor, found.previous_cursor, count(reading, query)
