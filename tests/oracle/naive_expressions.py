@@ -19,6 +19,7 @@ from fractions import Fraction
 from typing import Any, Final, Protocol, assert_never, cast
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     Call,
@@ -125,7 +126,7 @@ class Meaning:
                 return self._call(expr, row, beside)
             case Related():
                 return self._ask_related(expr, row)
-            case InList() | Param():
+            case InList() | Param() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
 
