@@ -20,6 +20,7 @@ This is the definition; generated code must agree with it.  None is NULL, and:
     any, all, none of related rows      true or false: what is NULL for a related row is not true
     text                                compared by code point
     enum                                ordered by the position of the variant, given `resolve`
+    matches, rank                       of several texts together: NULL when all of them are
     what at() finds in JSON             NULL where nothing lies; compared as `ir.documents` says,
                                         and NULL in a function that takes a text, unless it is one
 
@@ -73,8 +74,9 @@ from ormdb.ir.expr import (
     Related,
 )
 from ormdb.ir.expression_type import Resolve, Resolved, coerce_literals, expression_type
-from ormdb.ir.function_type import is_extract
+from ormdb.ir.function_type import SEARCHES, is_extract
 from ormdb.ir.patterns import read_pattern
+from ormdb.ir.search import read_search
 from ormdb.ir.show import show_value
 from ormdb.ir.value import DecimalType, EnumType, Type, Value
 
@@ -459,7 +461,7 @@ def call_function(name: str, *arguments: Value) -> Value:
       ValueRangeError: the result is outside what its type can hold.
       QueryError: the function does not take these arguments.
     """
-    if None in arguments:
+    if None in arguments and name not in SEARCHES:
         return None
     try:
         return _FUNCTIONS[name](*arguments)
@@ -506,4 +508,6 @@ _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "has_key": is_object_with,
     "contains_json": contains_document,
     "at": find_at,
+    "matches": lambda *texts: read_search(texts[-1]).matches(texts[:-1]),
+    "rank": lambda *texts: read_search(texts[-1]).rank(texts[:-1]),
 }

@@ -45,6 +45,8 @@ FunctionName: TypeAlias = Choice[
     "has_key",
     "contains_json",
     "at",
+    "matches",
+    "rank",
 ]
 AggregateFunction: TypeAlias = Choice["count", "sum", "avg", "min", "max"]
 

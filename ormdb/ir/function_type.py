@@ -2,11 +2,12 @@
 
     starts_with(name, "J")       a text and a text               a condition
     has(tags, 5)                 a list and one of its items     the literal takes the item's form
+    matches(notes, "storm")      texts and a query               a condition
     at(data, "sizes", 0)         JSON, then keys and positions   JSON, NULL where nothing lies there
     contains_json(data, {...})   JSON and a literal              a condition
 
-A pattern of `like`, the steps of `at` and what `contains_json` looks for are literals: they are
-read once, and they are bounded before a row is seen.
+A pattern of `like`, the query of `matches` and `rank`, the steps of `at` and what `contains_json`
+looks for are literals: they are read once, and they are bounded before a row is seen.
 
 Invariants (held by tests/unit/ir/test_function_type.py and tests/property/test_expression_laws.py):
   1. A call that is accepted here can be evaluated for every row, but for ValueRangeError.
@@ -24,6 +25,7 @@ from ormdb.ir.coerce import a_class, a_type, coerce_value, literal_type
 from ormdb.ir.documents import count_json
 from ormdb.ir.expr import Call, Expr, Literal
 from ormdb.ir.patterns import read_pattern
+from ormdb.ir.search import read_search
 from ormdb.ir.show import show_value
 from ormdb.ir.value import (
     BoolType,
@@ -55,9 +57,12 @@ TEXT_TESTS: Final = frozenset(
         "istarts_with",
         "iends_with",
         "icontains",
+        "matches",
     }
 )
-# All functions of two arguments that are conditions.
+# All functions that are conditions: of what they ask, and of one thing to ask it with.
+# Functions that look for words in one text or in several together.
+SEARCHES: Final = frozenset({"matches", "rank"})
 TESTS: Final = TEXT_TESTS | {"has", "has_key", "contains_json"}
 
 
@@ -86,6 +91,8 @@ def call_type(expr: Call, arguments: list[Typed]) -> Typed:
         return _coalesce(arguments)
     if expr.name == "at":
         return _extract(arguments)
+    if expr.name in SEARCHES:
+        return _search(expr, arguments)
     if expr.name in TESTS:
         return _test(expr, arguments)
     count, accepted, result = _SIGNATURES[expr.name]
@@ -245,6 +252,27 @@ def _text(name: str, given: Typed) -> Expr:
     return given.expr
 
 
+def _search(expr: Call, arguments: list[Typed]) -> Typed:
+    """Words that are looked for in texts: a condition, or how well they are met."""
+    name = expr.name
+    if len(arguments) < 2:
+        raise QueryError(f"{name}() takes texts and a query; write {_EXAMPLES[name]}")
+    *subjects, query = arguments
+    for subject in subjects:
+        _require_subject("matches", subject)
+    if not isinstance(query.expr, Literal) or not isinstance(query.expr.value, str):
+        raise QueryError(
+            f"the query of {name}() is {query.label}; write it as a text, as in {_EXAMPLES[name]}"
+        )
+    read_search(query.expr.value)
+    exprs = tuple(argument.expr for argument in arguments)
+    nullable = all(subject.nullable for subject in subjects)
+    call = Call(name=name, arguments=exprs)
+    if name == "matches":
+        return condition(call, nullable=nullable)
+    return Typed(call, FloatType(), nullable, "rank()")
+
+
 def _item(subject: Typed, given: Typed) -> Expr:
     assert isinstance(subject.kind, ListType)
     kind = subject.kind.item
@@ -316,6 +344,8 @@ _EXAMPLES: Final[dict[str, str]] = {
     "istarts_with": 'istarts_with(name, "j")',
     "iends_with": 'iends_with(name, "j")',
     "icontains": 'icontains(name, "j")',
+    "matches": 'matches(notes, "storm delay")',
+    "rank": 'rank(notes, "storm delay")',
     "has": 'has(tags, "new")',
     "has_key": 'has_key(data, "key")',
     "contains_json": 'contains_json(data, {"key": 1})',

@@ -16,7 +16,7 @@ Invariants (held by tests/unit/model/test_term.py and tests/typing):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, overload
@@ -144,6 +144,19 @@ class Term(ABC, Generic[E, U]):
     def icontains(self: Term[E, str], part: str | Term[E, str]) -> Predicate[E]:
         """`contains` without regard to case."""
         return self._ask("icontains", part)
+
+    def matches(
+        self: Term[E, str], query: str, *, also: Term[E, str] | Sequence[Term[E, str]] = ()
+    ) -> Predicate[E]:
+        """True for texts in which every word of `query` stands, stop words aside; `also` are
+        further texts that are searched together with this one."""
+        return Predicate(self.entity, self._search("matches", query, also))
+
+    def rank(
+        self: Term[E, str], query: str, *, also: Term[E, str] | Sequence[Term[E, str]] = ()
+    ) -> Term[E, float]:
+        """How well a text meets `query`: 0.0 if none of its words stands there."""
+        return Calculated(self.entity, self._search("rank", query, also))
 
     # --- lists and JSON ---
 
@@ -361,6 +374,19 @@ class Term(ABC, Generic[E, U]):
         else:
             asked_with = Literal(value=self._item(given) if name == "has" else given)
         return Predicate(self.entity, Call(name=name, arguments=(self.expression, asked_with)))
+
+    def _search(
+        self, name: FunctionName, query: object, also: Term[E, str] | Sequence[Term[E, str]]
+    ) -> Expr:
+        self._require_answer(name)
+        if not isinstance(query, str):
+            raise QueryError(f"{self}.{name}({query!r}) looks for words; give them as a text")
+        others = (also,) if isinstance(also, Term) else tuple(also)
+        for other in others:
+            require_entity(other.entity, self.entity, _word(other), other)
+            other._require_answer(name)
+        texts = (self.expression, *(other.expression for other in others))
+        return Call(name=name, arguments=(*texts, Literal(value=query)))
 
     def _require_answer(self, name: str) -> None:
         """Refuse a question that the type has no answer to, if the type is known."""

@@ -137,11 +137,12 @@ class LiteralTaker:
                 return Not(operand=self.expression(inner, depth + 1))
             case Compare() | InList() | IsNull() | Literal() | Param() | FieldRef():
                 return self.note(expr, depth)
-            case Call(name=name, arguments=(subject, Literal(value=value))) if (
-                name in TESTS and value is not None and _gives_type(name, subject)
+            case Call(name=name, arguments=(*subjects, Literal(value=value))) if (
+                name in TESTS and value is not None and _gives_type(name, subjects)
             ):
                 taken = self.take(value, _class_given(name, value))
-                return Call(name=name, arguments=(self.note(subject, depth + 1), taken))
+                asked = [self.note(subject, depth + 1) for subject in subjects]
+                return Call(name=name, arguments=(*asked, taken))
             case Arithmetic() | Call():
                 return self.note(expr, depth)
             case Related(filter=inner):
@@ -228,9 +229,9 @@ def _class_given(name: str, value: Value) -> LiteralClass:
     return _class_of(value)
 
 
-def _gives_type(name: str, subject: Expr) -> bool:
+def _gives_type(name: str, subjects: Sequence[Expr]) -> bool:
     """Whether a function knows the type of what it is given: an item is of its list's type."""
-    return name != "has" or isinstance(subject, FieldRef)
+    return name != "has" or isinstance(subjects[0], FieldRef)
 
 
 def check_page(limit: object, offset: object, where: str) -> None:

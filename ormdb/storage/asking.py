@@ -2,6 +2,7 @@
 
     starts_with(name, "J")        r.s1 is not None and r.s1.startswith(p0)
     like(name, "J%n")             r.s1 is not None and p0(r.s1)
+    matches(title, notes, "jet")  p0.matches((r.s1, r.s2)) is True
     has(tags, "new")              r.s4 is not None and p0 in r.s4
 
 What a function asks with is prepared once for a query: a pattern is read, a text is folded, an item
@@ -21,6 +22,7 @@ from ormdb.ir.coerce import coerce_value
 from ormdb.ir.documents import contains_document, is_object_with
 from ormdb.ir.function_type import read_document
 from ormdb.ir.patterns import read_pattern
+from ormdb.ir.search import read_search
 from ormdb.ir.show import show_value
 from ormdb.ir.value import Type, Value
 from ormdb.storage.records import stored_value
@@ -35,6 +37,7 @@ SOURCES: Final[dict[str, str]] = {
     "istarts_with": "{v}.casefold().startswith({g})",
     "iends_with": "{v}.casefold().endswith({g})",
     "icontains": "({g} in {v}.casefold())",
+    "matches": "{g}({v})",
     "has": "({g} in {v})",
     "has_key": "is_object_with({v}, {g})",
     "contains_json": "contains_document({v}, {g})",
@@ -69,6 +72,8 @@ class Question:
                 raise QueryError(
                     f"{self.name}() looks for a text; give one, not {show_value(value)}"
                 )
+            case "matches":
+                return read_search(value)
             case "like" | "ilike":
                 return read_pattern(value, folded=self.name == "ilike")
             case "istarts_with" | "iends_with" | "icontains":

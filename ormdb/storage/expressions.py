@@ -126,7 +126,7 @@ class Translator:
                 return self._joined("or", [self.true(item) for item in items], "False")
             case Not(operand=operand):
                 return self.false(operand)
-            case Call(arguments=(_, Literal() | Param())) if expr.name in TESTS:
+            case Call(arguments=(*_, Literal() | Param())) if expr.name in TESTS:
                 return self._asked(expr, "")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is True)"
@@ -166,7 +166,7 @@ class Translator:
                 return self._joined("and", [self.false(item) for item in items], "True")
             case Not(operand=operand):
                 return self.true(operand)
-            case Call(arguments=(_, Literal() | Param())) if expr.name in TESTS:
+            case Call(arguments=(*_, Literal() | Param())) if expr.name in TESTS:
                 return self._asked(expr, "not ")
             case Literal() | Param() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is False)"
@@ -247,7 +247,8 @@ class Translator:
 
     def _asked(self, expr: Call, negation: str) -> str:
         """Source of a function that asks with a literal or a parameter."""
-        subject, given = expr.arguments
+        *subjects, given = expr.arguments
+        subject = subjects[0]
         field_asked = isinstance(subject, FieldRef)
         item = self._item_kind(subject)
         question = Question(expr.name, item)
@@ -261,6 +262,9 @@ class Translator:
                 asked_with = self._bind("c", question.prepared(given.value))
         else:
             return "False"
+        if len(subjects) > 1:
+            texts = ", ".join(map(self.canonical, subjects))
+            return f"({asked_with}.matches(({texts})) is {'False' if negation else 'True'})"
         code, nullable = self.value(subject) if field_asked else (self.canonical(subject), True)
         guard, code = self._guarded(code, nullable=nullable)
         if not field_asked and expr.name in TEXT_TESTS:

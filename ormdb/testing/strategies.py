@@ -382,6 +382,8 @@ def _tests(ref: FieldRef, kind: Type, fields: Fields) -> list[st.SearchStrategy[
             return [
                 _calls(("like", "ilike"), st.tuples(st.just(ref) | subjects, patterns)),
                 _calls(_TEXT_TESTS, st.tuples(st.just(ref) | subjects, others)),
+                _calls(("matches",), st.tuples(st.just(ref) | subjects, _searches())),
+                _calls(("matches",), st.tuples(st.just(ref), subjects, _searches())),
             ]
         case ListType(item=item):
             wanted = operands(item, fields, depth=0)
@@ -404,6 +406,11 @@ def _tests(ref: FieldRef, kind: Type, fields: Fields) -> list[st.SearchStrategy[
             ]
         case _:
             return []
+
+
+def _searches() -> st.SearchStrategy[Expr]:
+    words = st.sampled_from(("a", "A", "é", "p" * 300, "the", "!"))
+    return _literals(st.lists(words, min_size=1, max_size=3).map(" ".join))
 
 
 def _patterns() -> st.SearchStrategy[str]:

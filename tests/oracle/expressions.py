@@ -281,6 +281,28 @@ class ExpressionMaker:
             part = self._ref(TextType(), small=False) or part
         return Call(name=name, arguments=(subject, part))
 
+    def leaf_words(self, depth: int) -> Expr | None:
+        """Words looked for in one text or two, and how well they are met."""
+        rng = self.rng
+        texts = [path for path, each, _ in self._scalars if isinstance(each.type, TextType)]
+        if not texts:
+            return None
+        paths = rng.sample(texts, min(len(texts), rng.choice([1, 1, 1, 2])))
+        refs: list[Expr] = [FieldRef(path=path) for path in paths]
+        if rng.random() < 0.1:
+            refs[0] = Call(name="lower", arguments=(refs[0],))
+        query = Literal(value=self._query(paths))
+        if rng.random() < 0.7:
+            return Call(name="matches", arguments=(*refs, query))
+        rank = Call(name="rank", arguments=(*refs, query))
+        return Compare(op=">", left=rank, right=Literal(value=rng.choice([0.0, 0.5, 1.0])))
+
+    def _query(self, paths: Sequence[Path]) -> str:
+        """What often stands in one of some texts."""
+        words = self._known_text(self.rng.choice(paths))[:200].split()
+        some = self.rng.sample(words, min(len(words), self.rng.choice([1, 1, 2])))
+        return " ".join([*some, self.rng.choice(["the", "", "a!", "x"])]).strip() or "of"
+
     def leaf_nested(self, depth: int) -> Expr | None:
         """Something asked of JSON or of a list."""
         rng = self.rng
@@ -486,6 +508,7 @@ _LEAVES: Final[list[Callable[[ExpressionMaker, int], Expr | None]]] = [
     *[ExpressionMaker.leaf_value_listed] * 2,
     *[ExpressionMaker.leaf_conditions] * 2,
     *[ExpressionMaker.leaf_text] * 3,
+    *[ExpressionMaker.leaf_words] * 2,
     *[ExpressionMaker.leaf_nested] * 6,
     *[ExpressionMaker.leaf_related] * 3,
     ExpressionMaker.leaf_truth,

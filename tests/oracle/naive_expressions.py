@@ -46,6 +46,7 @@ from ormdb.ir.value import (
     UuidType,
     Value,
 )
+from tests.oracle.words import matches_words, rank_words
 
 
 class HasValues(Protocol):
@@ -176,6 +177,9 @@ class Meaning:
             values = [self.value(part, row, kind) for part in expr.arguments]
             return next((value for value in values if value is not None), None)
         values = [self.value(part, row) for part in expr.arguments]
+        if expr.name in _OF_WORDS:
+            texts = [value if isinstance(value, str) else None for value in values]
+            return _OF_WORDS[expr.name](*texts)
         if None in values:
             return None
         if expr.name in _OF_TEXTS and not isinstance(values[0], str):
@@ -327,6 +331,10 @@ def _folded(ask: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
     return lambda text, given: ask(text.casefold(), given.casefold())
 
 
+_OF_WORDS: Final[dict[str, Callable[..., Value]]] = {
+    "matches": matches_words,
+    "rank": rank_words,
+}
 _OF_TEXTS: Final = frozenset(
     {"like", "ilike", "starts_with", "ends_with", "contains"}
     | {"istarts_with", "iends_with", "icontains"}

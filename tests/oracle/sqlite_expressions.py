@@ -57,6 +57,7 @@ from ormdb.ir.value import (
     Value,
 )
 from tests.oracle.values import EPOCH, MICROSECOND, decimal_of, decimal_text, to_sqlite
+from tests.oracle.words import matches_words, rank_words
 
 _DAY_US: Final = 86_400_000_000
 _SQL_OPERATORS: Final = {"==": "=", "!=": "<>"}
@@ -269,6 +270,13 @@ class Sql:
         if expr.name == "at":
             steps = [step.value for step in given if isinstance(step, Literal)]
             return f"json_at({asked}, {self.bind(json.dumps(steps))})"
+        if expr.name in {"matches", "rank"}:
+            texts = [
+                f"json_text({code})" if _is_at(part) else code
+                for part in expr.arguments
+                for code in (self.value(part, entity, alias),)
+            ]
+            return f"{expr.name}_words({', '.join(texts)})"
         if expr.name == "contains_json":
             return f"json_contains({asked}, {self._json(given[0], entity, alias)})"
         if expr.name in {"has", "has_key"}:
@@ -278,7 +286,7 @@ class Sql:
         return f"is_{expr.name}({asked}, {self.value(given[0], entity, alias)})"
 
     def _call(self, expr: Call, entity: str, alias: str) -> str:
-        if expr.name == "at" or expr.name in _ASKED:
+        if expr.name in {"at", "rank"} or expr.name in _ASKED:
             return self._test(expr, entity, alias)
         kind = self.type_of(expr, entity)
         parts = [
@@ -363,7 +371,7 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 _ASKED: Final = frozenset(
     {"like", "ilike", "starts_with", "ends_with", "contains", "istarts_with", "iends_with"}
-    | {"icontains", "has", "has_key", "contains_json"}
+    | {"icontains", "matches", "has", "has_key", "contains_json"}
 )
 _RESULTS: Final[dict[str, Type]] = {
     "lower": TextType(),
@@ -373,6 +381,7 @@ _RESULTS: Final[dict[str, Type]] = {
     "length": IntType(),
     "year": IntType(),
     "at": JsonType(),
+    "rank": FloatType(),
 }
 
 
@@ -544,6 +553,8 @@ _FUNCTIONS: Final[tuple[tuple[str, int, Callable[..., Any]], ...]] = (
     ("is_istarts_with", 2, _nullable(_folded(str.startswith))),
     ("is_iends_with", 2, _nullable(_folded(str.endswith))),
     ("is_icontains", 2, _nullable(_folded(str.__contains__))),
+    ("matches_words", -1, matches_words),
+    ("rank_words", -1, rank_words),
     ("json_at", 2, _nullable(_json_at)),
     ("json_text", 1, _nullable(_json_text)),
     ("json_compares", 3, _nullable(_json_compares)),
