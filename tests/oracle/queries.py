@@ -55,7 +55,7 @@ class QueryMaker:
             page = Page(limit=limit, offset=rng.choice([0, 0, 0, 0, 1, 2, 7]))
             if rng.random() < 0.06:
                 page = rng.choice([Page(limit=0), Page(offset=500), Page(limit=2**62)])
-        order = self._order(entity) if rng.random() < 0.75 else ()
+        order = self.order(entity) if rng.random() < 0.75 else ()
         return GraphQuery(
             entity=entity,
             filter=self._filter(entity) if rng.random() < 0.75 else None,
@@ -144,7 +144,7 @@ class QueryMaker:
                 names.extend(relation.fields)
         return list(dict.fromkeys(names))
 
-    def _order(self, entity: str) -> tuple[OrderSpec, ...]:
+    def order(self, entity: str) -> tuple[OrderSpec, ...]:
         """An order; now and then exactly that of an index, forwards or backwards."""
         rng = self.rng
         indexes = self._names.entities[entity].indexes
@@ -190,7 +190,7 @@ class QueryMaker:
             many = kind in {"many", "through"}
             taken = {each.name for each in includes}
             alias = f"as{number}" if name in taken or rng.random() < 0.2 else None
-            order = self._order(target) if many and rng.random() < 0.6 else ()
+            order = self.order(target) if many and rng.random() < 0.6 else ()
             condition = self._filter(target) if rng.random() < 0.25 else None
             limit = rng.choice([None, None, 1, 2, 3, 50]) if many else None
             limit = 0 if many and rng.random() < 0.05 else limit

@@ -133,7 +133,7 @@ class RowMaker:
             count = self.rng.choice([0, 2, 8, 15, 15, 40, 40, 90])
             if any(r.source == entity.name and r.name == "left" for r in self._relations):
                 count = max(count, 40)  # an edge without rows leads nowhere
-            rows = [row for _ in range(count) if (row := self._insertable(entity)) is not None]
+            rows = [row for _ in range(count) if (row := self.insertable(entity)) is not None]
             if rows:
                 yield Insert(
                     entity=entity.name, rows=tuple(self._spelled(entity, row) for row in rows)
@@ -147,7 +147,7 @@ class RowMaker:
             roll = self.rng.random()
             numbers = list(self._tables.of(entity.name))
             if roll < 0.25 or not numbers:
-                row = self._insertable(entity)
+                row = self.insertable(entity)
                 if row is not None:
                     made.append(Insert(entity=entity.name, rows=(self._spelled(entity, row),)))
                 continue
@@ -194,7 +194,7 @@ class RowMaker:
                 tables.add(entity, again)
                 yield Insert(entity=entity.name, rows=(again,))
 
-    def _insertable(self, entity: EntityDef) -> RowDict | None:
+    def insertable(self, entity: EntityDef) -> RowDict | None:
         """A new row, added to the tables; None if none was found that may be there."""
         for _ in range(_TRIES):
             row = self._row(entity)

@@ -10,13 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from ormdb.ir.expr import Expr
 from ormdb.ir.value import Value
-from ormdb.query.order import sorted_positions
+from ormdb.query.order import Place, sorted_positions
 from ormdb.query.plan import OrderPlan
+from ormdb.query.root_page import RootReader
+from ormdb.storage.expressions import Translator
 from ormdb.storage.keys import below
 from tests.box import Box
+from tests.oracle.agreement import check_agreement
 from tests.oracle.compare import DifferenceError
 from tests.oracle.forced import PlanKinds, check_forced
+from tests.oracle.laws import check_laws
+from tests.oracle.norec import check_filter, check_values
 from tests.oracle.partition import check_include_partition, check_partition
 from tests.oracle.stage import Stage, open_stage
 
@@ -100,3 +106,83 @@ def test_a_sort_that_knows_no_ties_is_found_by_forced_plans(
 
     monkeypatch.setattr("ormdb.query.root_page.sorted_positions", without_ties)
     must_find(force)
+
+
+# --- conditions as values ----------------------------------------------------------------------
+
+
+def compare_with_values(stage: Stage) -> int:
+    """Filters, and the conditions among the computed fields; how many."""
+    checked = 0
+    for query in stage.queries(QUERIES_PER_STAGE):
+        check_filter(stage, query)
+        checked += query.filter is not None
+    for entity in stage.names.entities:
+        checked += check_values(stage, entity, stage.maker.order(entity))
+    return checked
+
+
+@pytest.mark.soak(seconds=6, cases_min=1_000)
+def test_a_filter_keeps_the_rows_of_which_its_condition_is_true(box: Box) -> None:
+    for seed in box.seeds():
+        with open_stage(seed, conditions=True) as stage:
+            box.count(compare_with_values(stage))
+
+
+def test_a_not_that_makes_null_true_is_found_by_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def careless(self: Translator, expr: Expr) -> str:
+        return f"(not {self.true(expr)})"
+
+    monkeypatch.setattr(Translator, "false", careless)
+    must_find(compare_with_values)
+
+
+# --- statements that agree ---------------------------------------------------------------------
+
+
+def agree(stage: Stage) -> int:
+    """Every kind of statement about some queries; how many answers."""
+    return sum(check_agreement(stage, query) for query in stage.queries(QUERIES_PER_STAGE))
+
+
+@pytest.mark.soak(seconds=6, cases_min=1_000)
+def test_every_statement_means_the_same_rows_by_a_condition(box: Box, tmp_path: Path) -> None:
+    for seed in box.seeds():
+        with open_stage(seed, tmp_path if seed % 2 else None) as stage:
+            box.count(agree(stage))
+
+
+def test_an_answer_that_nothing_exists_where_one_row_does_is_found_by_agreement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def careless(self: RootReader) -> bool:
+        return self.count() > 1
+
+    monkeypatch.setattr(RootReader, "exists", careless)
+    must_find(agree)
+
+
+# --- laws of graphs ----------------------------------------------------------------------------
+
+
+def keep_laws(stage: Stage) -> int:
+    """The laws of some queries; how many held."""
+    return sum(check_laws(stage, query) for query in stage.queries(QUERIES_PER_STAGE))
+
+
+@pytest.mark.soak(seconds=8, cases_min=1_000)
+def test_answers_keep_the_laws_of_graphs(box: Box, tmp_path: Path) -> None:
+    for seed in box.seeds():
+        with open_stage(seed, tmp_path if seed % 2 else None) as stage:
+            box.count(keep_laws(stage))
+
+
+def test_a_page_that_begins_with_the_row_at_its_cursor_is_found_by_laws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_the_row_itself(self: Place, values: Sequence[Value], row_key: bytes) -> bool:
+        return row_key == self.row_key or is_before(self, values, row_key)
+
+    is_before = Place.is_before
+    monkeypatch.setattr(Place, "is_before", with_the_row_itself)
+    must_find(keep_laws)
