@@ -36,16 +36,20 @@ from ormdb.model.fields import (
     sequence,
     uuid7,
 )
+from ormdb.model.parameter import param
+from ormdb.model.prepared import Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key
 from ormdb.model.result import Result
+from ormdb.model.term import Parameter
 from ormdb.observe.repeats import N1Settings
-from ormdb.session import Context
+from ormdb.session import Cancellation, Context
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Assignment",
+    "Cancellation",
     "Column",
     "Context",
     "Database",
@@ -61,7 +65,9 @@ __all__ = [
     "One",
     "Order",
     "OrmdbError",
+    "Parameter",
     "Predicate",
+    "Prepared",
     "Query",
     "Result",
     "SchemaBundle",
@@ -78,6 +84,7 @@ __all__ = [
     "now",
     "one",
     "open",
+    "param",
     "restore",
     "sequence",
     "uuid7",

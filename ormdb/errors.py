@@ -3,13 +3,14 @@
     OrmdbError
     ├── UsageError          ask differently: as asked, it can never succeed
     │   ├── SchemaError, SchemaChangeError, UnsupportedError
-    │   ├── QueryError ── ExpressionError, CursorError
+    │   ├── QueryError ── ExpressionError, ParameterError, CursorError
     │   ├── ValueTypeError, ValueRangeError
     │   ├── ConstraintError ── RequiredError, UniqueError, ForeignKeyError, CheckError, ...
     │   ├── NotFoundError, NotOneError, NotLoadedError, FrozenError
     │   ├── ClosedError, ReadOnlyError, ThreadError, ForkError, ImportFileError, FormatError
     │   └── HistoryError    the past that was asked for is no longer (or not yet) kept
     ├── LimitError ── BudgetError            ask for less, or raise the limit
+    ├── CancelledError      another thread wanted the call to end
     ├── ConflictError       another writer came first: run the transaction again
     ├── DeniedError         somebody else may ask, you may not
     ├── UnavailableError ── StorageFullError, StorageIOError, BusyError, SnapshotExpiredError
@@ -87,6 +88,11 @@ class QueryError(UsageError, code="query.invalid"):
 
 class ExpressionError(QueryError, code="query.expression"):
     """An expression in text form is not one the language knows."""
+
+
+class ParameterError(QueryError, code="query.parameter"):
+    """A prepared query was given no value for a parameter, or one for a parameter it has not; or
+    a query with parameters was run without being prepared."""
 
 
 class CursorError(QueryError, code="query.cursor"):
@@ -184,6 +190,10 @@ class BudgetError(LimitError, code="limit.budget"):
 
     Details: `budget` (its name), `path` (the include), `allowed`, `reached`.
     """
+
+
+class CancelledError(OrmdbError, code="cancelled"):
+    """Another thread cancelled the call; the database goes on as if it had not been made."""
 
 
 # --- try again, ask someone, repair ---------------------------------------------------------

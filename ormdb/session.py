@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -21,22 +21,43 @@ from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.result import FetchStatistics, GraphBlocks
 from ormdb.ir.schema import SchemaBundle
-from ormdb.ir.value import RowDict, Value
+from ormdb.ir.value import RowDict, Type, Value
+
+
+class Cancellation:
+    """Ends calls from another thread: those whose context has it, at their next check.
+
+        stop = Cancellation()
+        db.fetch(query, context=Context.system(cancellation=stop))     CancelledError, soon after
+        stop.cancel()                                                  this, in another thread
+
+    Reads heed it many times a second; a write that has begun runs to its end.
+    """
+
+    __slots__ = ("is_cancelled",)
+
+    def __init__(self) -> None:
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """End what has this, now and later."""
+        self.is_cancelled = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Who asks: data only.  `system` may do everything; others what `capabilities` say."""
+    """Who asks.  `system` may do everything; others what `capabilities` say."""
 
     principal: str
     attributes: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
     capabilities: frozenset[str] = frozenset()
     is_system: bool = False
+    cancellation: Cancellation | None = field(default=None, compare=False)
 
     @classmethod
-    def system(cls) -> Context:
+    def system(cls, *, cancellation: Cancellation | None = None) -> Context:
         """The context of the program that owns the database."""
-        return _SYSTEM
+        return _SYSTEM if cancellation is None else replace(_SYSTEM, cancellation=cancellation)
 
 
 _SYSTEM = Context(principal="system", is_system=True)
@@ -74,6 +95,42 @@ class Answer(Protocol):
         ...
 
 
+class PreparedReads(Protocol):
+    """A query that is ready to run again and again, each time with values for its parameters."""
+
+    @property
+    def query(self) -> GraphQuery:
+        """The query, with its parameters."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        ...
+
+    def run_fetch(self, values: Mapping[str, object], *, context: Context | None = None) -> Answer:
+        """Fetch the graph."""
+        ...
+
+    def run_count(self, values: Mapping[str, object], *, context: Context | None = None) -> int:
+        """How many roots the filter keeps."""
+        ...
+
+    def run_exists(self, values: Mapping[str, object], *, context: Context | None = None) -> bool:
+        """Whether the filter keeps any root."""
+        ...
+
+    def run_explain(
+        self,
+        values: Mapping[str, object],
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
+    ) -> Explanation:
+        """How it would be fetched with these values."""
+        ...
+
+
 class Reader(Protocol):
     """Reads from one place: the newest commit, a snapshot, or a transaction's own view."""
 
@@ -98,6 +155,13 @@ class Reader(Protocol):
         self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
+        ...
+
+    def run_prepare(self, query: GraphQuery) -> PreparedReads:
+        """A query whose parameters get their values each time it is run through this reader.
+
+        It goes on when the schema changes, and ends with its reader.
+        """
         ...
 
     @property

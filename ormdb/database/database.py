@@ -57,7 +57,9 @@ from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache, PlanCacheStatistics
 from ormdb.query.explain import explain
+from ormdb.query.fetch import fetch_ready
 from ormdb.query.get import Getters
+from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.session import Context
 from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
 from ormdb.storage.findings import CheckReport
@@ -211,6 +213,38 @@ class Database(ReadQueries, TypedSession):
         """Whether the query's filter keeps any root."""
         with self.snapshot(context=context) as snapshot:
             return observed_exists(self.observer, snapshot.reading(query), query)
+
+    def fetch_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> GraphAnswer:
+        if prepared.query.as_of is not None or self.observer.is_watching():
+            with self.snapshot(context=context) as snapshot:
+                return snapshot.fetch_prepared(prepared, given, context)
+        txn = self._begin_read()  # as in `run_get`: a snapshot that nobody else sees
+        try:
+            head = self._head(txn)
+            version, schema_version = head.version, head.schema_version
+            layout = self._layouts.get(schema_version) or self._layout_at(txn, schema_version)
+            if self._rows is not None:
+                self._rows.catch_up(txn, version)
+            return fetch_ready(
+                prepared.ready(self._plans, layout, given),
+                CurrentView(txn, version, self._rows),
+                self._clock,
+                cancellation=(context or self._context).cancellation,
+            )
+        finally:
+            txn.close()
+
+    def count_prepared(self, prepared: PreparedQuery, given: Given, context: Context | None) -> int:
+        with self.snapshot(context=context) as snapshot:
+            return snapshot.count_prepared(prepared, given, context)
+
+    def exists_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> bool:
+        with self.snapshot(context=context) as snapshot:
+            return snapshot.exists_prepared(prepared, given, context)
 
     def run_explain(
         self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None

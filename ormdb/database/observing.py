@@ -27,8 +27,17 @@ from ormdb.observe.calls import Cost, Operation
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.explain import describe
-from ormdb.query.fetch import Reading, count, exists, fetch
+from ormdb.query.fetch import (
+    Reading,
+    count,
+    count_ready,
+    exists,
+    exists_ready,
+    fetch,
+    fetch_ready,
+)
 from ormdb.query.get import Getters
+from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.query.shape import Shape, take_shape
 from ormdb.query.trace import Trace
 from ormdb.query.words import (
@@ -169,7 +178,7 @@ def observed_fetch(observer: Observer, reading: Reading, query: GraphQuery) -> G
         trace = None
         if observer.slow_query_s is not None:
             trace = Trace(reading.clock)
-            watch.explained = _explaining(trace, query)
+            watch.explained = _explaining(trace)
         answer = fetch(reading, query, trace=trace)
         watch.rows, watch.edges = answer.statistics.rows, answer.statistics.edges
         return answer
@@ -191,6 +200,40 @@ def observed_exists(observer: Observer, reading: Reading, query: GraphQuery) -> 
         return exists(reading, query)
 
 
+def observed_prepared_fetch(
+    observer: Observer, reading: Reading, prepared: PreparedQuery, given: Given
+) -> GraphAnswer:
+    """`observed_fetch` of a prepared query; whoever watches sees the query it means."""
+    if observer.is_watching():
+        return observed_fetch(observer, reading, prepared.bound(given))
+    started_s = reading.clock.monotonic_s()
+    return fetch_ready(
+        prepared.ready(reading.plans, reading.layout, given),
+        reading.view,
+        reading.clock,
+        cancellation=reading.context.cancellation,
+        started_s=started_s,
+    )
+
+
+def observed_prepared_count(
+    observer: Observer, reading: Reading, prepared: PreparedQuery, given: Given
+) -> int:
+    """`observed_count` of a prepared query."""
+    if observer.is_watching():
+        return observed_count(observer, reading, prepared.bound(given))
+    return count_ready(reading, prepared.ready(reading.plans, reading.layout, given))
+
+
+def observed_prepared_exists(
+    observer: Observer, reading: Reading, prepared: PreparedQuery, given: Given
+) -> bool:
+    """`observed_exists` of a prepared query."""
+    if observer.is_watching():
+        return observed_exists(observer, reading, prepared.bound(given))
+    return exists_ready(reading, prepared.ready(reading.plans, reading.layout, given))
+
+
 def observed_get(
     observer: Observer,
     getters: Getters,
@@ -208,9 +251,9 @@ def observed_get(
         return found
 
 
-def _explaining(trace: Trace, query: GraphQuery) -> Callable[[], str | None]:
+def _explaining(trace: Trace) -> Callable[[], str | None]:
     def explained() -> str | None:
-        found = describe(trace, query)
+        found = describe(trace)
         return None if found is None else found.to_text()
 
     return explained

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -28,12 +28,15 @@ from ormdb.database.observing import (
     observed_exists,
     observed_fetch,
     observed_get,
+    observed_prepared_count,
+    observed_prepared_exists,
+    observed_prepared_fetch,
 )
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.schema import SchemaBundle
-from ormdb.ir.value import RowDict, Value
+from ormdb.ir.value import RowDict, Type, Value
 from ormdb.model.face import TypedReader
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
@@ -41,6 +44,7 @@ from ormdb.query.cache import PlanCache
 from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
+from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.session import Context
 from ormdb.storage.changelog import version_at
 from ormdb.storage.engine import ReadTransaction
@@ -100,6 +104,64 @@ class ReadQueries(TypedReader):
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
         return explain(self._reading(query, context), query, analyze=analyze)
+
+    def run_prepare(self, query: GraphQuery) -> PreparedRuns:
+        """The query, ready to be run with values for its parameters."""
+        return PreparedRuns(self, PreparedQuery(query))
+
+    def fetch_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> GraphAnswer:
+        """`run_fetch` with values for the parameters."""
+        reading = self._reading(prepared.query, context)
+        return observed_prepared_fetch(self._observer, reading, prepared, given)
+
+    def count_prepared(self, prepared: PreparedQuery, given: Given, context: Context | None) -> int:
+        """`run_count` with values for the parameters."""
+        reading = self._reading(prepared.query, context)
+        return observed_prepared_count(self._observer, reading, prepared, given)
+
+    def exists_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> bool:
+        """`run_exists` with values for the parameters."""
+        reading = self._reading(prepared.query, context)
+        return observed_prepared_exists(self._observer, reading, prepared, given)
+
+
+class PreparedRuns:
+    """A prepared query and the reader it runs through (the protocol is `session.PreparedReads`)."""
+
+    __slots__ = ("_prepared", "_reader", "query")
+
+    def __init__(self, reader: ReadQueries, prepared: PreparedQuery) -> None:
+        self.query = prepared.query
+        self._reader = reader
+        self._prepared = prepared
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        return {name: one.type for name, one in self._prepared.parameters.items()}
+
+    def run_fetch(self, values: Given, *, context: Context | None = None) -> GraphAnswer:
+        """Fetch the graph."""
+        return self._reader.fetch_prepared(self._prepared, values, context)
+
+    def run_count(self, values: Given, *, context: Context | None = None) -> int:
+        """How many roots the filter keeps."""
+        return self._reader.count_prepared(self._prepared, values, context)
+
+    def run_exists(self, values: Given, *, context: Context | None = None) -> bool:
+        """Whether the filter keeps any root."""
+        return self._reader.exists_prepared(self._prepared, values, context)
+
+    def run_explain(
+        self, values: Given, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How it would be fetched with these values."""
+        bound = self._prepared.bound(values)
+        return self._reader.run_explain(bound, analyze=analyze, context=context)
 
 
 class Snapshot(ReadQueries):
@@ -183,6 +245,22 @@ class Snapshot(ReadQueries):
     ) -> Explanation:
         with self._lock:
             return super().run_explain(query, analyze=analyze, context=context)
+
+    def fetch_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> GraphAnswer:
+        with self._lock:
+            return super().fetch_prepared(prepared, given, context)
+
+    def count_prepared(self, prepared: PreparedQuery, given: Given, context: Context | None) -> int:
+        with self._lock:
+            return super().count_prepared(prepared, given, context)
+
+    def exists_prepared(
+        self, prepared: PreparedQuery, given: Given, context: Context | None
+    ) -> bool:
+        with self._lock:
+            return super().exists_prepared(prepared, given, context)
 
     def close(self) -> None:
         """Let the commit go.  Closing twice is harmless."""

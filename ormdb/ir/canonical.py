@@ -392,6 +392,21 @@ class _NodeKind:
 
 
 @dataclass(frozen=True, slots=True)
+class _MixedKind:
+    """A scalar, or a node in its place: a node is packed as a list, which no scalar is."""
+
+    scalar: _ScalarKind
+    node: _NodeKind
+
+    def pack(self, item: Any, depth: int) -> Any:
+        kind = self.node if item.__class__ in self.node.classes else self.scalar
+        return kind.pack(item, depth)
+
+    def unpack(self, plain: Any, depth: int) -> Any:
+        return (self.node if _is_list(plain) else self.scalar).unpack(plain, depth)
+
+
+@dataclass(frozen=True, slots=True)
 class _NodeCodec:
     """The fields of one class, names sorted: each with its kind and its default."""
 
@@ -467,6 +482,10 @@ def _union_kind(members: tuple[Any, ...]) -> _Kind:
         inner = _kind_of(present[0])
     elif all(member in _CLASSES.values() for member in present):
         inner = _NodeKind(frozenset(present))
+    elif any(member in _CLASSES.values() for member in present):
+        nodes = frozenset(member for member in present if member in _CLASSES.values())
+        plain = tuple(member for member in present if member not in nodes)
+        inner = _MixedKind(_ScalarKind(plain), _NodeKind(nodes))
     else:
         inner = _ScalarKind(present)
     return inner if len(present) == len(members) else _OptionalKind(inner)

@@ -68,12 +68,19 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
     Related,
 )
-from ormdb.ir.expression_type import Resolve, Resolved, coerce_literals, expression_type
+from ormdb.ir.expression_type import (
+    Resolve,
+    Resolved,
+    coerce_literals,
+    expression_type,
+    no_value,
+)
 from ormdb.ir.function_type import SEARCHES, is_extract
 from ormdb.ir.patterns import read_pattern
 from ormdb.ir.search import read_search
@@ -174,6 +181,8 @@ class _Evaluation:
                 return self.find(path)
             case Param(index=index):
                 return self._parameter(index)
+            case NamedParam(name=name):
+                raise no_value(name)
             case Compare():
                 return self._compare(expr)
             case InList(operand=operand, items=items):

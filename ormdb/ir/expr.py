@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal as Choice
 from typing import TypeAlias
 
-from ormdb.ir.value import Value
+from ormdb.ir.value import Type, Value
 
 Quantifier: TypeAlias = Choice["any", "all", "none"]
 CompareOp: TypeAlias = Choice["==", "!=", "<", "<=", ">", ">="]
@@ -66,6 +66,17 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedParam:
+    """A value of `type` that a prepared query is given by name each time it runs; never NULL.
+
+    Before anything is run, `ir.bind` puts the value in its place.
+    """
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRef:
     """A field of the row: the last name; the names before it are to-one relations to follow."""
 
@@ -86,7 +97,7 @@ class InList:
     """Whether `operand` equals one of `items`; a NULL item makes "no" into NULL, as in SQL."""
 
     operand: Expr
-    items: Literal | Param  # the value is a tuple
+    items: Literal | Param | NamedParam  # the value is a tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +181,7 @@ class Aggregate:
 Expr: TypeAlias = (
     Literal
     | Param
+    | NamedParam
     | FieldRef
     | Compare
     | InList

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
-from ormdb.errors import LimitError, QueryError
+from ormdb.errors import LimitError, ParameterError, QueryError
 from ormdb.ir.aggregates import aggregate_type, is_of_related, refuse_aggregate, refuse_related
 from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, literal_type
 from ormdb.ir.expr import (
@@ -39,6 +39,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -184,7 +185,7 @@ def paths_in(expr: Expr) -> frozenset[tuple[str, ...]]:
 
 def _children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
-        case Literal() | Param() | FieldRef() | Related():
+        case Literal() | Param() | NamedParam() | FieldRef() | Related():
             return ()
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             return left, right
@@ -199,6 +200,14 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
         case Aggregate(operand=operand, filter=filter_):
             return tuple(part for part in (operand, filter_) if part is not None)
     assert_never(expr)
+
+
+def no_value(name: str) -> ParameterError:
+    """The error of a parameter that stands where a value is needed."""
+    return ParameterError(
+        f"parameter {name!r} has no value here; prepare the query and run that with {name}=...",
+        parameter=name,
+    )
 
 
 # --- the pass over the tree ---------------------------------------------------------------------
@@ -222,6 +231,8 @@ class _Checker:
                 return Typed(expr, found.type, found.optional, found.name)
             case Param(index=index):
                 raise QueryError(f"parameter {index} has no type; put the value in its place")
+            case NamedParam(name=name):
+                raise no_value(name)
             case Compare():
                 return self._compare(expr, depth)
             case InList():
@@ -313,6 +324,8 @@ class _Checker:
     def _in_list(self, expr: InList, depth: int) -> Typed:
         operand = self.visit(expr.operand, depth + 1)
         self._count(depth)  # the list
+        if isinstance(expr.items, NamedParam):
+            raise no_value(expr.items.name)
         items = expr.items.value if isinstance(expr.items, Literal) else None
         if not _is_tuple(items):
             raise QueryError("`in` needs a list of values at its right")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ormdb import limits
-from ormdb.ir.expr import Expr, FieldRef
+from ormdb.ir.expr import Expr, FieldRef, NamedParam
 
 AsOf: TypeAlias = int | datetime.datetime
 
@@ -43,10 +43,10 @@ class Page:
     `limit` rows just before the cursor, in the query's own order.
     """
 
-    limit: int | None = None
-    offset: int = 0
-    after: str | None = None
-    before: str | None = None
+    limit: int | NamedParam | None = None
+    offset: int | NamedParam = 0
+    after: str | NamedParam | None = None
+    before: str | NamedParam | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,8 @@ class Include:
     alias: str | None = None
     filter: Expr | None = None
     order: tuple[OrderSpec, ...] = ()
-    limit: int | None = None
-    offset: int = 0
+    limit: int | NamedParam | None = None
+    offset: int | NamedParam = 0
     select: tuple[str, ...] | None = None
     includes: tuple[Include, ...] = ()
 

@@ -22,6 +22,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -33,7 +34,7 @@ def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     """The same node over changed operands; the list of an `in` stays as it is, as do a `Related`
     and an `Aggregate`, which are about other rows."""
     match expr:
-        case Literal() | Param() | FieldRef() | Related() | Aggregate():
+        case Literal() | Param() | NamedParam() | FieldRef() | Related() | Aggregate():
             return expr
         case Compare(left=left, right=right) | Arithmetic(left=left, right=right):
             return replace(expr, left=change(left), right=change(right))

@@ -6,6 +6,7 @@
     clauses      where, order_by, select               drafts     objects to insert
     relation     includes, paths, keys                 objects    frozen row objects
     query        immutable typed queries               result     an answer, as objects
+    parameter    values given when a query runs        prepared   a query with such values
     build        classes -> SchemaBundle               members    SchemaBundle -> declarations
     findings     mistakes, told at once                dynamic    SchemaBundle -> classes
     spelling     queries as text, for reprs            source     SchemaBundle -> Python source
@@ -39,10 +40,13 @@ from ormdb.model.fields import (
     sequence,
     uuid7,
 )
+from ormdb.model.parameter import param
+from ormdb.model.prepared import Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Inclusion, Key, OptionalToOne, Path, ToMany, ToOne
 from ormdb.model.result import Result
 from ormdb.model.source import python_source
+from ormdb.model.term import Parameter
 
 __all__ = [
     # declare
@@ -69,11 +73,14 @@ __all__ = [
     "OptionalColumn",
     "OptionalToOne",
     "Order",
+    "Parameter",
     "Path",
     "Predicate",
+    "Prepared",
     "Query",
     "ToMany",
     "ToOne",
+    "param",
     # answer
     "Result",
     # for those who offer it

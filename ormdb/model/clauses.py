@@ -17,9 +17,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ormdb.errors import QueryError
-from ormdb.ir.expr import And, Expr
+from ormdb.ir.expr import And, Expr, NamedParam
 from ormdb.ir.graph import OrderSpec
+from ormdb.ir.value import IntType, TextType, Type
 from ormdb.model.column import Column, Order, Predicate, require_entity
+from ormdb.model.term import Parameter
 
 
 def join_predicates(
@@ -64,15 +66,28 @@ def select_names(columns: Iterable[Column[Any, Any]], entity: type | None) -> tu
     return tuple(names)
 
 
-def natural(count: int, what: str) -> int:
-    """Return a count of rows.
+def natural(count: int | Parameter[int], what: str) -> int | NamedParam:
+    """Return a count of rows, or the parameter that is one.
 
     Raises:
       QueryError: it is no whole number, or negative.
     """
+    if isinstance(count, Parameter):
+        return _node_of(count, IntType, what)
     if type(count) is not int or count < 0:
         raise QueryError(f"{what}({count!r}) is no number of rows; give 0 or more")
     return count
+
+
+def cursor_of(cursor: str | Parameter[str] | None, what: str) -> str | NamedParam | None:
+    """Return a cursor, or the parameter that is one."""
+    return _node_of(cursor, TextType, what) if isinstance(cursor, Parameter) else cursor
+
+
+def _node_of(given: Parameter[Any], kind: type[Type], what: str) -> NamedParam:
+    if not isinstance(given.node.type, kind):
+        raise QueryError(f"{what}({given!r}) needs a parameter that is one: an int, a str")
+    return given.node
 
 
 def _expression_of(predicate: Predicate[Any] | str, entity: type | None) -> Expr:

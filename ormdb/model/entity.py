@@ -51,6 +51,7 @@ from ormdb.model.objects import (
 )
 from ormdb.model.query import Query
 from ormdb.model.relation import Inclusion, Key, make_key
+from ormdb.model.term import Parameter
 
 E = TypeVar("E")
 
@@ -115,19 +116,19 @@ class EntityMeta(type):
         """Begin a query that loads these fields (and the identity) only."""
         return Query(cls).select(*columns)
 
-    def limit(cls: type[E], count: int) -> Query[E]:
+    def limit(cls: type[E], count: int | Parameter[int]) -> Query[E]:
         """Begin a query for the first `count` rows."""
         return Query(cls).limit(count)
 
-    def offset(cls: type[E], count: int) -> Query[E]:
+    def offset(cls: type[E], count: int | Parameter[int]) -> Query[E]:
         """Begin a query that leaves out the first `count` rows."""
         return Query(cls).offset(count)
 
-    def after(cls: type[E], cursor: str | None) -> Query[E]:
+    def after(cls: type[E], cursor: str | Parameter[str] | None) -> Query[E]:
         """Begin a query behind a cursor."""
         return Query(cls).after(cursor)
 
-    def before(cls: type[E], cursor: str | None) -> Query[E]:
+    def before(cls: type[E], cursor: str | Parameter[str] | None) -> Query[E]:
         """Begin a query that ends in front of a cursor."""
         return Query(cls).before(cursor)
 

@@ -62,6 +62,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -461,6 +462,8 @@ def _written(expr: Expr) -> tuple[str, int]:
             return format_literal(value), _ATOM
         case Param(index=index):
             return f"param({index})", _ATOM
+        case NamedParam(name=name):
+            return f"param({name})", _ATOM
         case FieldRef(path=path):
             return _written_path(path), _ATOM
         case Compare(op=op, left=left, right=right):

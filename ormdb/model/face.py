@@ -35,10 +35,11 @@ from ormdb.model.drafts import row_of, with_identity
 from ormdb.model.dynamic import classes_from_bundle
 from ormdb.model.entity import Entity
 from ormdb.model.objects import require_identity, row_object
+from ormdb.model.prepared import BoundReads, Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
-from ormdb.session import Answer, Context
+from ormdb.session import Answer, Context, PreparedReads
 
 E = TypeVar("E", bound=Entity)
 
@@ -69,6 +70,10 @@ class TypedReader(ABC):
         self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
+
+    def run_prepare(self, query: GraphQuery) -> PreparedReads:
+        """A query whose parameters get their values each time it is run."""
+        return BoundReads(self, query)
 
     @property
     @abstractmethod
@@ -118,6 +123,14 @@ class TypedReader(ABC):
         answer = self.run_fetch(found.ir, context=context)
         rows: Result[Any] = Result(answer, found.entity, self._class_named)
         return rows[0] if rows else None
+
+    def prepare(self, query: Query[E] | type[E], *, context: Context | None = None) -> Prepared[E]:
+        """Make a query ready to run again and again, with other values for its `param`s each time.
+
+        Raises:
+          ParameterError: two of its parameters have one name and different types.
+        """
+        return Prepared(_query_of(query), self.run_prepare, self._class_named, context)
 
     def first(self, query: Query[E] | type[E], *, context: Context | None = None) -> E | None:
         """Return the first row of a query, or None."""
@@ -323,7 +336,7 @@ def _ir_of(query: Query[Any] | Key[Any] | type[Entity]) -> GraphQuery:
 
 def _at_most(query: Query[E], count: int) -> Query[E]:
     limit = query.ir.page.limit
-    return query if limit is not None and limit <= count else query.limit(count)
+    return query if isinstance(limit, int) and limit <= count else query.limit(count)
 
 
 def _key_of(row: Key[Any] | Entity) -> Key[Any]:

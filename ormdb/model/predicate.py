@@ -54,9 +54,13 @@ class Predicate(Generic[E]):
         return Predicate(self.entity, kind(items=tuple(items)))
 
 
+class AnyEntity:
+    """What a parameter is about: whichever entity it is used on."""
+
+
 def require_entity(given: type, wanted: type, word: str, what: object) -> None:
     """Refuse `what`, of entity `given`, which is used on `wanted`."""
-    if given is not wanted:
+    if given is not wanted and AnyEntity not in (given, wanted):
         raise QueryError(
             f"the {word} {what} is about {given.__name__}, not {wanted.__name__}; "
             f"use a column of {wanted.__name__}, or a path as in relation[{given.__name__}.field]"

@@ -17,11 +17,12 @@ from typing import Any, Final, Generic, TypeVar
 
 from ormdb.errors import QueryError
 from ormdb.ir.graph import AsOf, FanoutBudget, GraphQuery, Page
-from ormdb.model.clauses import join_predicates, natural, order_specs, select_names
+from ormdb.model.clauses import cursor_of, join_predicates, natural, order_specs, select_names
 from ormdb.model.column import Column, Order, Predicate
 from ormdb.model.declaration import declaration_of
 from ormdb.model.relation import Inclusion, include_specs
 from ormdb.model.spelling import spell_query
+from ormdb.model.term import Parameter
 
 E = TypeVar("E")
 
@@ -70,25 +71,25 @@ class Query(Generic[E]):
         """Load these fields (and the identity) only."""
         return self._with(select=select_names(columns, self.entity))
 
-    def limit(self, count: int) -> Query[E]:
+    def limit(self, count: int | Parameter[int]) -> Query[E]:
         """Keep the first `count` rows."""
         return self._with(limit=natural(count, "limit"))
 
-    def offset(self, count: int) -> Query[E]:
+    def offset(self, count: int | Parameter[int]) -> Query[E]:
         """Leave out the first `count` rows; their keys are still read, so prefer `after`."""
         return self._with(offset=natural(count, "offset"))
 
-    def after(self, cursor: str | None) -> Query[E]:
+    def after(self, cursor: str | Parameter[str] | None) -> Query[E]:
         """Begin behind a cursor of an earlier page of this query; None means at the start."""
         if cursor is not None and self._clauses.get("before") is not None:
             raise QueryError("a page lies after one cursor or before one; give one of them")
-        return self._with(after=cursor)
+        return self._with(after=cursor_of(cursor, "after"))
 
-    def before(self, cursor: str | None) -> Query[E]:
+    def before(self, cursor: str | Parameter[str] | None) -> Query[E]:
         """End in front of a cursor of an earlier page of this query; None means at the end."""
         if cursor is not None and self._clauses.get("after") is not None:
             raise QueryError("a page lies after one cursor or before one; give one of them")
-        return self._with(before=cursor)
+        return self._with(before=cursor_of(cursor, "before"))
 
     def as_of(self, moment: AsOf | None) -> Query[E]:
         """Read the past: a commit version, or a moment with a time zone."""

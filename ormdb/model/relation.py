@@ -35,6 +35,7 @@ from ormdb.model.column import (
 from ormdb.model.declaration import DeclaredMany, DeclaredOne, declaration_of
 from ormdb.model.objects import ObjectState, read_field, read_relation, require_identity
 from ormdb.model.spelling import spell_include, spell_value
+from ormdb.model.term import Parameter
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -158,11 +159,11 @@ class ToMany(Inclusion[P, C]):
         target = self.declared.known_target
         return self._with(order=(*self._clauses.get("order", ()), *order_specs(keys, target)))
 
-    def limit(self, count: int) -> Self:
+    def limit(self, count: int | Parameter[int]) -> Self:
         """Keep the first `count` rows of every parent."""
         return self._with(limit=natural(count, "limit"))
 
-    def offset(self, count: int) -> Self:
+    def offset(self, count: int | Parameter[int]) -> Self:
         """Leave out the first `count` rows of every parent."""
         return self._with(offset=natural(count, "offset"))
 

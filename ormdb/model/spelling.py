@@ -26,12 +26,13 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
     Related,
 )
-from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec
+from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.show import show_value
 
 _ITEMS_SHOWN: Final = 8
@@ -68,10 +69,9 @@ def spell_query(query: GraphQuery, name: str) -> str:
     page = query.page
     steps = [
         *_filter_steps(query),
-        *([f"limit({page.limit})"] if page.limit is not None else []),
-        *([f"offset({page.offset})"] if page.offset else []),
-        *([f"after({page.after!r})"] if page.after is not None else []),
-        *([f"before({page.before!r})"] if page.before is not None else []),
+        *_number_steps(page),
+        *([f"after({_spell_place(page.after)})"] if page.after is not None else []),
+        *([f"before({_spell_place(page.before)})"] if page.before is not None else []),
         *_shape_steps(query),
         *([f"as_of({query.as_of!r})"] if query.as_of is not None else []),
         *([f"budget({_spell_budget(query.budget)})"] if query.budget != FanoutBudget() else []),
@@ -84,8 +84,7 @@ def spell_include(include: Include) -> str:
     steps = [
         include.relation,
         *_filter_steps(include),
-        *([f"limit({include.limit})"] if include.limit is not None else []),
-        *([f"offset({include.offset})"] if include.offset else []),
+        *_number_steps(include),
         *_shape_steps(include),
         *([f"named({include.alias!r})"] if include.alias is not None else []),
     ]
@@ -97,6 +96,17 @@ def _filter_steps(query: GraphQuery | Include) -> Iterator[str]:
         yield f"where({spell_expression(query.filter)})"
     if query.order:
         yield f"order_by({', '.join(map(spell_order, query.order))})"
+
+
+def _number_steps(page: Page | Include) -> Iterator[str]:
+    if page.limit is not None:
+        yield f"limit({_spell_place(page.limit)})"
+    if page.offset:
+        yield f"offset({_spell_place(page.offset)})"
+
+
+def _spell_place(place: int | str | NamedParam) -> str:
+    return f":{place.name}" if isinstance(place, NamedParam) else repr(place)
 
 
 def _shape_steps(query: GraphQuery | Include) -> Iterator[str]:
@@ -127,6 +137,8 @@ def _parts(expression: Expr) -> tuple[str, int]:
             return spell_value(value), _ATOM
         case Param():
             return _spell_param(expression), _ATOM
+        case NamedParam(name=name):
+            return f":{name}", _ATOM
         case FieldRef(path=path):
             return ".".join(path), _ATOM
         case Compare(op=op, left=left, right=right):
@@ -181,7 +193,9 @@ def _joined(items: Sequence[Expr], word: str, binds: int, empty: str) -> tuple[s
     return word.join(shown), binds
 
 
-def _spell_items(items: Literal | Param) -> str:
+def _spell_items(items: Literal | Param | NamedParam) -> str:
+    if isinstance(items, NamedParam):
+        return f":{items.name}"
     if isinstance(items, Param):
         return _spell_param(items)
     values: Sequence[Any] = items.value

@@ -34,10 +34,11 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
 )
 from ormdb.ir.type_text import type_name
 from ormdb.ir.value import JsonType, ListType, TextType, Type, Value
-from ormdb.model.predicate import Predicate, require_entity
+from ormdb.model.predicate import AnyEntity, Predicate, require_entity
 from ormdb.model.spelling import spell_expression
 
 E = TypeVar("E")
@@ -82,8 +83,10 @@ class Term(ABC, Generic[E, U]):
     def __ge__(self, other: U | Term[E, U]) -> Predicate[E]:
         return self._compare(">=", other)
 
-    def in_(self, values: Iterable[U]) -> Predicate[E]:
+    def in_(self, values: Iterable[U] | Parameter[list[U]]) -> Predicate[E]:
         """True for rows whose value is among `values`; none of them may be None."""
+        if not isinstance(values, Iterable):
+            return self._in_parameter(values)
         if isinstance(values, str | bytes):
             raise QueryError(f"{self}.in_({values!r}) would look for letters; give a list")
         items = tuple(self._operand(value) for value in values)
@@ -94,7 +97,7 @@ class Term(ABC, Generic[E, U]):
             )
         return Predicate(self.entity, InList(operand=self.expression, items=Literal(value=items)))
 
-    def not_in(self, values: Iterable[U]) -> Predicate[E]:
+    def not_in(self, values: Iterable[U] | Parameter[list[U]]) -> Predicate[E]:
         """True for rows whose value is not NULL and not among `values`."""
         return ~self.in_(values)
 
@@ -112,12 +115,12 @@ class Term(ABC, Generic[E, U]):
 
     # --- texts ---
 
-    def like(self: Term[E, str], pattern: str) -> Predicate[E]:
+    def like(self: Term[E, str], pattern: str | Parameter[str]) -> Predicate[E]:
         """True for texts that look like an SQL pattern: `%` stands for any characters, `_` for
         exactly one, a backslash before a character for the character itself."""
         return self._ask("like", pattern)
 
-    def ilike(self: Term[E, str], pattern: str) -> Predicate[E]:
+    def ilike(self: Term[E, str], pattern: str | Parameter[str]) -> Predicate[E]:
         """`like` without regard to case: both are compared as `str.casefold` makes them."""
         return self._ask("ilike", pattern)
 
@@ -357,6 +360,12 @@ class Term(ABC, Generic[E, U]):
         compared = Compare(op=op, left=self.expression, right=self._beside(other))
         return Predicate(self.entity, compared)
 
+    def _in_parameter(self, given: object) -> Predicate[E]:
+        items = given.expression if is_term(given) else None
+        if not isinstance(items, NamedParam) or not isinstance(items.type, ListType):
+            raise QueryError(f"{self}.in_({given!r}) needs a list, or a parameter that is one")
+        return Predicate(self.entity, InList(operand=self.expression, items=items))
+
     def _beside(self, other: object) -> Expr:
         """A term of the same entity, or a constant, as an expression."""
         if is_term(other):
@@ -450,6 +459,42 @@ class Calculated(Term[E, U]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.entity, self._expression)
+
+
+class Parameter(Term[Any, U]):
+    """A value that each run of a prepared query is given by name; made by `ormdb.param`."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: NamedParam) -> None:
+        self.entity = AnyEntity
+        self.node = node
+
+    @property
+    def expression(self) -> NamedParam:
+        return self.node
+
+    @property
+    def name(self) -> str:
+        """Under which name its value is given."""
+        return self.node.name
+
+    def __repr__(self) -> str:
+        return f":{self.node.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.node,)
+
+    def _compare(self, op: CompareOp, other: object) -> Predicate[Any]:
+        if not is_term(other):
+            raise QueryError(f"{self} is compared with {other!r}; compare a column with it")
+        compared = super()._compare(op, other)
+        return Predicate(other.entity, compared.expression)
+
+    def _calculate(self, op: ArithmeticOp, left: object, right: object) -> Calculated[Any, Any]:
+        made = super()._calculate(op, left, right)
+        sides = [side for side in (left, right) if is_term(side) and side is not self]
+        return Calculated(sides[0].entity, made.expression) if sides else made
 
 
 def is_term(given: object) -> TypeGuard[Term[Any, Any]]:

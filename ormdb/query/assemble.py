@@ -23,7 +23,12 @@ from ormdb.query.execute import NodeResult
 
 
 class GraphAnswer:
-    """The answer to one fetch (the protocol is `session.Answer`)."""
+    """The answer to one fetch (the protocol is `session.Answer`).
+
+    `costs` are what `FetchStatistics` shows, in its order; it is made when it is asked for.
+    """
+
+    __slots__ = ("_blocks", "_costs", "_cursors", "_make_cursors", "_root", "_schema", "_version")
 
     def __init__(
         self,
@@ -31,13 +36,13 @@ class GraphAnswer:
         *,
         version: int,
         schema_version: int,
-        statistics: FetchStatistics,
+        costs: tuple[int, int, int, int, int, float],
         cursors: Callable[[], tuple[str | None, str | None]],
     ) -> None:
         self._root = root
         self._version = version
-        self._schema_version = schema_version
-        self._statistics = statistics
+        self._schema = schema_version
+        self._costs = costs
         self._make_cursors = cursors
         self._cursors: tuple[str | None, str | None] | None = None
         self._blocks: GraphBlocks | None = None
@@ -45,7 +50,15 @@ class GraphAnswer:
     @property
     def statistics(self) -> FetchStatistics:
         """What the fetch cost."""
-        return self._statistics
+        rows, edges, calls, keys, size, seconds = self._costs
+        return FetchStatistics(
+            rows=rows,
+            edges=edges,
+            engine_calls=calls,
+            keys_read=keys,
+            bytes_read=size,
+            seconds=seconds,
+        )
 
     @property
     def next_cursor(self) -> str | None:
@@ -69,7 +82,7 @@ class GraphAnswer:
                 entities=tuple(entities),
                 edges=tuple(edges),
                 version=self._version,
-                schema_version=self._schema_version,
+                schema_version=self._schema,
                 next_cursor=following,
                 previous_cursor=previous,
             )

@@ -15,8 +15,9 @@ import sys
 from typing import Final
 
 from ormdb.clock import Clock
-from ormdb.errors import BudgetError, QueryError
+from ormdb.errors import BudgetError, CancelledError, QueryError
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include
+from ormdb.session import Cancellation
 
 _NAMES: Final = ("depth", "fanout", "rows", "edges", "bytes", "time_s")
 
@@ -24,15 +25,24 @@ _NAMES: Final = ("depth", "fanout", "rows", "edges", "bytes", "time_s")
 class Spending:
     """What one fetch has spent of its budget."""
 
-    def __init__(self, budget: FanoutBudget, clock: Clock) -> None:
+    def __init__(
+        self,
+        budget: FanoutBudget,
+        clock: Clock,
+        *,
+        started_s: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self.budget = budget
+        self.started_s = clock.monotonic_s() if started_s is None else started_s
         self.rows = 0
         self.edges = 0
         self.fanout = 0  # the most children that any parent had so far
         # As many children of one parent as it takes to see that there are too many.
         self.children_max = min(budget.fanout, sys.maxsize - 1) + 1
         self._clock = clock
-        self._deadline_s = clock.monotonic_s() + budget.time_s
+        self._deadline_s = self.started_s + budget.time_s
+        self._cancellation = cancellation
 
     def add_rows(self, path: tuple[str, ...], count: int) -> None:
         """Rows that became part of the answer."""
@@ -67,9 +77,16 @@ class Spending:
         """Bytes read so far, and the time."""
         if bytes_read > self.budget.bytes:
             raise _breach("bytes", path, self.budget.bytes, bytes_read, "bytes read")
-        if self._clock.monotonic_s() > self._deadline_s:
-            spent = self._clock.monotonic_s() - self._deadline_s + self.budget.time_s
-            raise _breach("time_s", path, self.budget.time_s, round(spent, 3), "seconds")
+        self.check_time(path)
+
+    def check_time(self, path: tuple[str, ...]) -> None:
+        """The time, and whether anybody wants this to end."""
+        if self._cancellation is not None and self._cancellation.is_cancelled:
+            raise CancelledError("the call was cancelled, and has read nothing to the end")
+        now_s = self._clock.monotonic_s()
+        if now_s > self._deadline_s:
+            spent_s = round(now_s - self.started_s, 3)
+            raise _breach("time_s", path, self.budget.time_s, spent_s, "seconds")
 
 
 def check_budget(budget: FanoutBudget) -> None:

@@ -49,8 +49,8 @@ class PlanCache:
         self._hits = 0
         self._misses = 0
 
-    def ready(self, layout: Layout, query: GraphQuery) -> ReadyQuery:
-        """A query with its plan and its values; the same object again is found ready.
+    def ready(self, layout: Layout, query: GraphQuery, *, keep: bool = True) -> ReadyQuery:
+        """A query with its plan and its values; the same object again is found ready, if `keep`.
 
         Raises:
           QueryError: the query does not fit the schema.
@@ -62,7 +62,7 @@ class PlanCache:
             return known[0]
         shaped = take_shape(query)
         ready = make_ready(query, shaped, self.plan(layout, query, shaped.shape))
-        if _is_small_and_constant(shaped):
+        if keep and _is_small_and_constant(shaped):
             if len(self._ready) >= limits.READY_QUERIES_MAX:
                 self._ready = {}
             # It holds the query, so no other query can have the same id.

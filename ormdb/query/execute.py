@@ -87,6 +87,13 @@ class Execution:
         self._expand_children(result)
         return result, roots
 
+    def fetch_from(self, roots: Level) -> NodeResult:
+        """The graph below roots that are known."""
+        result = NodeResult(self.plan.root, roots, None, (), [])
+        self.spending.add_rows((), len(roots.rows))
+        self._expand_children(result)
+        return result
+
     def _expand_children(self, parent: NodeResult) -> None:
         if self._trace is not None:
             self._trace.note_level(parent.plan, len(parent.level.rows))

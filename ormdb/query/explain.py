@@ -32,7 +32,7 @@ from ormdb.ir.explanation import (
     Totals,
     bounded,
 )
-from ormdb.ir.graph import GraphQuery, Page
+from ormdb.ir.graph import GraphQuery
 from ormdb.model.spelling import spell_order
 from ormdb.query.access import column_names, key_fields
 from ormdb.query.fetch import Reading, fetch, plan_only
@@ -46,6 +46,7 @@ from ormdb.query.plan import (
     OrderPlan,
     RelatedHop,
 )
+from ormdb.query.root_page import RootPage
 from ormdb.query.shape import PageValues
 from ormdb.query.trace import Run, Trace
 from ormdb.query.words import expression_words
@@ -65,17 +66,17 @@ def explain(reading: Reading, query: GraphQuery, *, analyze: bool) -> Explanatio
         fetch(reading, query, trace=trace)
     else:
         plan_only(reading, query, trace)
-    found = describe(trace, query)
+    found = describe(trace)
     assert found is not None, "a trace that came back has a plan"
     return found
 
 
-def describe(trace: Trace, query: GraphQuery) -> Explanation | None:
+def describe(trace: Trace) -> Explanation | None:
     """What a trace has seen so far; None if there was no plan."""
     run = trace.run
     if run is None:
         return None
-    root = _root(trace, run, query.page)
+    root = _root(trace, run)
     return Explanation(
         entity=run.ready.plan.root.entity.name,
         version=run.view.version,
@@ -91,8 +92,8 @@ def _planned(node: NodeExplanation) -> int:
     return node.engine_calls + sum(map(_planned, node.children))
 
 
-def _root(trace: Trace, run: Run, page: Page) -> NodeExplanation:
-    node, access = run.ready.plan.root, run.ready.access
+def _root(trace: Trace, run: Run) -> NodeExplanation:
+    node, access, page = run.ready.plan.root, run.ready.access, run.ready.page
     most = _roots_at_most(run, page)
     return NodeExplanation(
         path=(),
@@ -223,13 +224,13 @@ def _include_order(order: OrderPlan, expand: Expand) -> Ordering | None:
     return Ordering(by="sort", keys=keys, hops=_hops(order.hops))
 
 
-def _cursor(page: Page) -> Choice["after", "before"] | None:
-    if page.before is not None:
-        return "before"
-    return None if page.after is None else "after"
+def _cursor(page: RootPage) -> Choice["after", "before"] | None:
+    if page.place is None:
+        return None
+    return "before" if page.backward else "after"
 
 
-def _roots_at_most(run: Run, page: Page) -> int | None:
+def _roots_at_most(run: Run, page: RootPage) -> int | None:
     access = run.ready.access
     bounds: list[int] = [] if page.limit is None else [page.limit]
     if access.kind == "identity":

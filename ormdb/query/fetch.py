@@ -13,20 +13,20 @@ Invariants (held by tests/property/test_fetch_differential.py):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ormdb.clock import Clock
 from ormdb.ir.graph import GraphQuery
-from ormdb.ir.result import FetchStatistics
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.cache import PlanCache
-from ormdb.query.execute import Execution
+from ormdb.query.execute import Execution, NodeResult
 from ormdb.query.order import encode_cursor
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootResult
 from ormdb.query.trace import Trace
-from ormdb.session import Context
+from ormdb.session import Cancellation, Context
 from ormdb.storage.layout import Layout
 from ormdb.storage.views import View
 
@@ -51,25 +51,58 @@ def fetch(reading: Reading, query: GraphQuery, *, trace: Trace | None = None) ->
       CorruptionError: what is stored contradicts itself.
     """
     started_s = reading.clock.monotonic_s()
-    before = (reading.view.counters.calls, reading.view.counters.keys, reading.view.counters.bytes)
     if trace is not None:
         trace.plan_was_kept = reading.plans.holds(reading.layout, query)
     ready = reading.plans.ready(reading.layout, query)
-    execution = _execution(reading, ready, trace)
-    root, roots = execution.fetch(ready.page)
-    cursors = _Cursors(execution, roots, ready.page)
-    counters = reading.view.counters
+    return fetch_ready(
+        ready,
+        reading.view,
+        reading.clock,
+        cancellation=reading.context.cancellation,
+        started_s=started_s,
+        trace=trace,
+    )
+
+
+def fetch_ready(  # what a run needs, and nothing around it: this is the short way
+    ready: ReadyQuery,
+    view: View,
+    clock: Clock,
+    *,
+    cancellation: Cancellation | None = None,
+    started_s: float | None = None,
+    trace: Trace | None = None,
+) -> GraphAnswer:
+    """`fetch` of a query that is ready to run, begun at `started_s` or now."""
+    counters, plan = view.counters, ready.plan
+    before = (counters.calls, counters.keys, counters.bytes)
+    spending = Spending(ready.query.budget, clock, started_s=started_s, cancellation=cancellation)
+    cursors: Callable[[], tuple[str | None, str | None]] = _no_cursors
+    if ready.seek is not None and trace is None:
+        level = ready.seek.find(view, ready.values)
+        spending.check_progress((), counters.bytes)
+        if plan.root.children:
+            root = Execution(ready, view, spending).fetch_from(level)
+        else:
+            spending.add_rows((), len(level.rows))
+            root = NodeResult(plan.root, level, None, (), [])
+    else:
+        if trace is not None:
+            trace.begin(ready, view, spending)
+        execution = Execution(ready, view, spending, trace)
+        root, roots = execution.fetch(ready.page)
+        cursors = _Cursors(execution, roots, ready.page)
     return GraphAnswer(
         root,
-        version=reading.view.version,
-        schema_version=reading.layout.bundle.version,
-        statistics=FetchStatistics(
-            rows=execution.spending.rows,
-            edges=execution.spending.edges,
-            engine_calls=counters.calls - before[0],
-            keys_read=counters.keys - before[1],
-            bytes_read=counters.bytes - before[2],
-            seconds=reading.clock.monotonic_s() - started_s,
+        version=view.version,
+        schema_version=plan.schema_version,
+        costs=(
+            spending.rows,
+            spending.edges,
+            counters.calls - before[0],
+            counters.keys - before[1],
+            counters.bytes - before[2],
+            clock.monotonic_s() - spending.started_s,
         ),
         cursors=cursors,
     )
@@ -77,12 +110,22 @@ def fetch(reading: Reading, query: GraphQuery, *, trace: Trace | None = None) ->
 
 def count(reading: Reading, query: GraphQuery) -> int:
     """How many roots the query's filter keeps."""
-    return _execution(reading, reading.plans.ready(reading.layout, query)).roots.count()
+    return count_ready(reading, reading.plans.ready(reading.layout, query))
+
+
+def count_ready(reading: Reading, ready: ReadyQuery) -> int:
+    """`count` of a query that is ready to run."""
+    return _execution(reading, ready).roots.count()
 
 
 def exists(reading: Reading, query: GraphQuery) -> bool:
     """Whether the query's filter keeps any root."""
-    return _execution(reading, reading.plans.ready(reading.layout, query)).roots.exists()
+    return exists_ready(reading, reading.plans.ready(reading.layout, query))
+
+
+def exists_ready(reading: Reading, ready: ReadyQuery) -> bool:
+    """`exists` of a query that is ready to run."""
+    return _execution(reading, ready).roots.exists()
 
 
 def plan_only(reading: Reading, query: GraphQuery, trace: Trace) -> None:
@@ -91,10 +134,15 @@ def plan_only(reading: Reading, query: GraphQuery, trace: Trace) -> None:
 
 
 def _execution(reading: Reading, ready: ReadyQuery, trace: Trace | None = None) -> Execution:
-    spending = Spending(ready.query.budget, reading.clock)
+    cancellation = reading.context.cancellation
+    spending = Spending(ready.query.budget, reading.clock, cancellation=cancellation)
     if trace is not None:
         trace.begin(ready, reading.view, spending)
     return Execution(ready, reading.view, spending, trace)
+
+
+def _no_cursors() -> tuple[str | None, str | None]:
+    return None, None
 
 
 class _Cursors:

@@ -14,19 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ormdb.errors import QueryError
-from ormdb.ir.graph import GraphQuery, Page
+from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import Value
 from ormdb.query.budget import check_budget, check_depth
 from ormdb.query.convert import has_key
 from ormdb.query.order import decode_cursor
 from ormdb.query.plan import Access, QueryPlan
 from ormdb.query.root_page import RootPage
+from ormdb.query.seek import Seek
 from ormdb.query.shape import PageValues, ShapedQuery
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: a prepared query makes one for each run
 class ReadyQuery:
-    """A query, its plan, and its values as the plan wants them."""
+    """A query, its plan, and its values as the plan wants them; never changed."""
 
     query: GraphQuery
     plan: QueryPlan
@@ -34,6 +35,7 @@ class ReadyQuery:
     values: Sequence[Value]
     pages: Sequence[PageValues]
     page: RootPage
+    seek: Seek | None = None
 
 
 def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> ReadyQuery:
@@ -48,16 +50,16 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
     ready = ReadyQuery(
         query,
         plan,
-        _usable_access(plan, values),
+        usable_access(plan, values),
         values,
         shaped.pages,
-        _root_page(plan, shaped.page),
+        root_page(plan, shaped.pages[0], shaped.after, shaped.before),
     )
     check_depth(query)
     return ready
 
 
-def _usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
+def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     """The plan's access path, unless one of the values has no key in it."""
     for kind, index in plan.keyed:
         value = values[index]
@@ -67,13 +69,20 @@ def _usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     return plan.access
 
 
-def _root_page(plan: QueryPlan, page: Page) -> RootPage:
-    if page.after is not None and page.before is not None:
+def root_page(
+    plan: QueryPlan, numbers: PageValues, after: str | None, before: str | None
+) -> RootPage:
+    """Where a page begins and how long it may be.
+
+    Raises:
+      QueryError, CursorError: it has two cursors, or one of another query.
+    """
+    if after is not None and before is not None:
         raise QueryError("a page goes on from a cursor or back from one; give after or before")
-    cursor = page.before if page.before is not None else page.after
+    cursor = before if before is not None else after
     place = None
     if cursor is not None:
         place = decode_cursor(plan.order_signature, plan.root.order, cursor)
     return RootPage(
-        limit=page.limit, offset=page.offset, place=place, backward=page.before is not None
+        limit=numbers.limit, offset=numbers.offset, place=place, backward=before is not None
     )

@@ -131,7 +131,9 @@ def _index(
     if index.unique and len(access.equal) == len(index.columns) and walk.place is None:
         whole = [_operand(operand, values) for operand in access.equal]
         if None not in whole:  # of which there may be many
-            yield _only(root, index, view, index.encode_values(whole))
+            key = index.encode_values(whole)
+            level = only_row(root, index, view, key)
+            yield level, [key] * len(level.rows)
             return
     ranges = _ranges(access, index, values)
     if access.many is not None:
@@ -148,7 +150,7 @@ def _index(
     yield from _walked(root, index, view, span)
 
 
-def _only(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Batch:
+def only_row(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Level:
     """The row under one key of a unique index, if there is one."""
     entity = root.entity
 
@@ -162,7 +164,7 @@ def _only(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Batch:
     rows, row_keys, _ = decoded_groups(
         view, entity, ("only", index, root.decoder), [key], read, limit_each=2, limit_all=2
     )
-    return Level(rows, row_keys), [key] * len(rows)
+    return Level(rows, row_keys)
 
 
 def _walked(root: NodePlan, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:

@@ -20,7 +20,10 @@ Invariants (held by tests/unit/query/test_shape.py):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+import decimal
+import uuid
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never, cast
 
@@ -37,15 +40,34 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
     Related,
 )
+from ormdb.ir.expression_type import no_value
 from ormdb.ir.function_type import TESTS
-from ormdb.ir.graph import GraphQuery, Include, Page
+from ormdb.ir.graph import GraphQuery, Include
 from ormdb.ir.patterns import literal_prefix
-from ormdb.ir.value import Value
+from ormdb.ir.value import (
+    BoolType,
+    BytesType,
+    DateType,
+    DecimalType,
+    DurationType,
+    EnumType,
+    FloatType,
+    IntType,
+    JsonType,
+    ListType,
+    TextType,
+    TimestampType,
+    TimeType,
+    Type,
+    UuidType,
+    Value,
+)
 
 # A Python class; ("in", classes) of a list; ("like", …) of a pattern, which begins with a text or
 # does not.
@@ -93,13 +115,17 @@ class ShapedQuery:
     shape: Shape
     values: tuple[Value, ...]
     pages: tuple[PageValues, ...]  # in the order of the nodes: parents first
-    page: Page
+    after: str | None
+    before: str | None
 
 
 class LiteralTaker:
     """Takes literals out of expressions, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, open_patterns: Container[str] | None = None) -> None:
+        """With `open_patterns`, also takes the parameters of a prepared query, as values: these
+        are the names of those that are patterns which begin with no text to seek."""
+        self._open_patterns = open_patterns
         self.values: list[Value] = []
         self.classes: list[LiteralClass] = []
         self.kept_classes: list[LiteralClass] = []
@@ -113,14 +139,14 @@ class LiteralTaker:
         """
         _check_depth(depth)
         match expr:
-            case Compare(op=op, left=FieldRef() as left, right=Literal(value=value)):
-                if value is not None:
-                    return Compare(op=op, left=left, right=self.take(value, _class_of(value)))
-                return expr
-            case Compare(op=op, left=Literal(value=value), right=FieldRef() as right):
-                if value is not None:
-                    return Compare(op=op, left=self.take(value, _class_of(value)), right=right)
-                return expr
+            case Compare(op=op, left=FieldRef() as left, right=Literal() | NamedParam() as given):
+                taken = self._operand(given)
+                return expr if taken is None else Compare(op=op, left=left, right=taken)
+            case Compare(op=op, left=Literal() | NamedParam() as given, right=FieldRef() as right):
+                taken = self._operand(given)
+                return expr if taken is None else Compare(op=op, left=taken, right=right)
+            case InList(operand=FieldRef() as operand, items=NamedParam() as given):
+                return InList(operand=operand, items=self._named(given, ""))
             case InList(operand=FieldRef() as operand, items=Literal(value=items)):
                 present = tuple(item for item in items if item is not None)
                 kinds = frozenset(map(type, present))
@@ -135,8 +161,14 @@ class LiteralTaker:
                 return Or(items=tuple([self.expression(part, depth + 1) for part in parts]))
             case Not(operand=inner):
                 return Not(operand=self.expression(inner, depth + 1))
-            case Compare() | InList() | IsNull() | Literal() | Param() | FieldRef():
+            case Compare() | InList() | IsNull() | Literal() | Param() | NamedParam() | FieldRef():
                 return self.note(expr, depth)
+            case Call(name=name, arguments=(*subjects, NamedParam() as given)) if (
+                name in TESTS and _gives_type(name, subjects)
+            ):
+                named = self._named(given, name)
+                asked = [self.note(subject, depth + 1) for subject in subjects]
+                return Call(name=name, arguments=(*asked, named))
             case Call(name=name, arguments=(*subjects, Literal(value=value))) if (
                 name in TESTS and value is not None and _gives_type(name, subjects)
             ):
@@ -161,6 +193,20 @@ class LiteralTaker:
         self.kept_classes.extend(literal_classes(expr, depth))
         return expr
 
+    def _operand(self, given: Literal | NamedParam) -> Param | None:
+        """What stands beside a field, taken; None for NULL, which stays."""
+        if isinstance(given, NamedParam):
+            return self._named(given, "")
+        return None if given.value is None else self.take(given.value, _class_of(given.value))
+
+    def _named(self, given: NamedParam, function: str) -> Param:
+        if self._open_patterns is None:
+            raise no_value(given.name)
+        if function == "like":
+            is_open = given.name in self._open_patterns
+            return self.take(given, _OPEN_PATTERN if is_open else PREFIX_PATTERN)
+        return self.take(given, parameter_class(given.type))
+
     def take(self, value: Value, kind: LiteralClass) -> Param:
         self.values.append(value)
         self.classes.append(kind)
@@ -173,8 +219,7 @@ class LiteralTaker:
           QueryError: a limit or an offset is not a number of rows.
           LimitError: there are too many includes, or an expression nests too deeply.
         """
-        check_page(node.limit, node.offset, f"the include of {node.name!r}")
-        self.pages.append(PageValues(node.limit, node.offset))
+        self.pages.append(page_values(node.limit, node.offset, f"the include of {node.name!r}"))
         if len(self.pages) > limits.INCLUDE_NODES_MAX + 1:  # the root's page is the first
             raise LimitError(
                 f"the query has more than {limits.INCLUDE_NODES_MAX} includes; split it",
@@ -190,17 +235,27 @@ class LiteralTaker:
         )
 
 
-def take_shape(query: GraphQuery) -> ShapedQuery:
+def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None) -> ShapedQuery:
     """Take a query apart into its shape and its values.
 
+    Args:
+      query: what to take apart.
+      open_patterns: given for a prepared query, whose parameters are values then; which of them
+        are patterns that begin with no text.
+
     Raises:
+      ParameterError: it has a parameter that is no value of a shape.
       QueryError: a limit or an offset is not a number of rows.
       LimitError: there are too many includes, or an expression nests too deeply.
     """
-    taker = LiteralTaker()
+    taker = LiteralTaker(open_patterns=open_patterns)
     page = query.page
-    check_page(page.limit, page.offset, "the page")
-    taker.pages.append(PageValues(page.limit, page.offset))
+    after, before = page.after, page.before
+    if isinstance(after, NamedParam):
+        raise no_value(after.name)
+    if isinstance(before, NamedParam):
+        raise no_value(before.name)
+    taker.pages.append(page_values(page.limit, page.offset, "the page"))
     bare = GraphQuery(
         entity=query.entity,
         filter=None if query.filter is None else taker.expression(query.filter),
@@ -208,14 +263,14 @@ def take_shape(query: GraphQuery) -> ShapedQuery:
         select=query.select,
         includes=tuple(map(taker.include, query.includes)),
     )
-    backward = page.before is not None
+    backward = before is not None
     shape = Shape(
         bare,
-        PageShape(page.limit is not None, backward or page.after is not None, backward),
+        PageShape(page.limit is not None, backward or after is not None, backward),
         tuple(taker.classes),
         tuple(taker.kept_classes),
     )
-    return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages), page)
+    return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages), after, before)
 
 
 def _class_of(value: object) -> type[object]:
@@ -234,17 +289,48 @@ def _gives_type(name: str, subjects: Sequence[Expr]) -> bool:
     return name != "has" or isinstance(subjects[0], FieldRef)
 
 
-def check_page(limit: object, offset: object, where: str) -> None:
-    """Refuse a limit or an offset that is not a number of rows.
+def page_values(limit: int | NamedParam | None, offset: int | NamedParam, where: str) -> PageValues:
+    """The numbers of a page.
 
     Raises:
-      QueryError: it is negative, or no int.
+      QueryError: one is negative, or no int.
     """
-    for name, number in (("limit", limit), ("offset", offset)):
-        if number is None and name == "limit":
-            continue
-        if type(number) is not int or number < 0:
-            raise QueryError(f"the {name} of {where} is {number!r}; give an int that is 0 or more")
+    return PageValues(
+        None if limit is None else _row_count(limit, "limit", where),
+        _row_count(offset, "offset", where),
+    )
+
+
+def _row_count(number: object, name: str, where: str) -> int:
+    if isinstance(number, NamedParam):
+        raise no_value(number.name)
+    if type(number) is not int or number < 0:
+        raise QueryError(f"the {name} of {where} is {number!r}; give an int that is 0 or more")
+    return number
+
+
+def parameter_class(kind: Type) -> LiteralClass:
+    """The class that values of a parameter's type have."""
+    if isinstance(kind, ListType):
+        return ("in", frozenset({_CLASSES[type(kind.item)]}))
+    return _CLASSES[type(kind)]
+
+
+_CLASSES: Final[dict[type, type]] = {
+    BoolType: bool,
+    IntType: int,
+    FloatType: float,
+    DecimalType: decimal.Decimal,
+    TextType: str,
+    EnumType: str,
+    BytesType: bytes,
+    UuidType: uuid.UUID,
+    TimestampType: datetime.datetime,
+    DateType: datetime.date,
+    TimeType: datetime.time,
+    DurationType: datetime.timedelta,
+    JsonType: dict,
+}
 
 
 def _check_depth(depth: int) -> None:
@@ -282,4 +368,6 @@ def literal_classes(expr: Expr, depth: int = 1) -> list[LiteralClass]:
             return [kind for part in both for kind in literal_classes(part, depth + 1)]
         case Param() | FieldRef():
             return []
+        case NamedParam(name=name):
+            raise no_value(name)
     assert_never(expr)

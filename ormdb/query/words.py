@@ -31,6 +31,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -143,7 +144,7 @@ def _masked(expr: Expr) -> Expr:
     match expr:
         case Literal(value=None) | FieldRef():
             return expr
-        case Literal() | Param():
+        case Literal() | Param() | NamedParam():
             return _ANY
         case Compare(op=op, left=left, right=right):
             return Compare(op=op, left=_masked(left), right=_masked(right))

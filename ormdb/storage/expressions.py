@@ -43,6 +43,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -128,7 +129,7 @@ class Translator:
                 return self.false(operand)
             case Call(arguments=(*_, Literal() | Param())) if expr.name in TESTS:
                 return self._asked(expr, "")
-            case Literal() | Param() | FieldRef() | Arithmetic() | Call():
+            case Literal() | Param() | NamedParam() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is True)"
             case Related():
                 return self.places.related(expr)
@@ -168,7 +169,7 @@ class Translator:
                 return self.true(operand)
             case Call(arguments=(*_, Literal() | Param())) if expr.name in TESTS:
                 return self._asked(expr, "not ")
-            case Literal() | Param() | FieldRef() | Arithmetic() | Call():
+            case Literal() | Param() | NamedParam() | FieldRef() | Arithmetic() | Call():
                 return f"({self.value(expr)[0]} is False)"
             case Related():
                 return f"(not {self.places.related(expr)})"
@@ -186,6 +187,8 @@ class Translator:
                 return f"p{index}", False
             case Literal(value=value):
                 return self._bind("c", value), value is None
+            case NamedParam():
+                raise AssertionError("a query is bound before it is compiled")
             case Arithmetic() | Call():
                 return self._calculated(expr), True
             case Related():
@@ -300,7 +303,8 @@ class Translator:
             return self.shown(self.places(expr.path))  # the other side is evaluated, not stored
         return self.value(expr)
 
-    def _items(self, operand: Expr, items: Literal | Param) -> str:
+    def _items(self, operand: Expr, items: Literal | Param | NamedParam) -> str:
+        assert not isinstance(items, NamedParam), "a query is bound before it is compiled"
         if isinstance(items, Param):
             assert isinstance(operand, FieldRef), "a parameter stands beside a field only"
             self.params[items.index] = self.places(operand.path).field

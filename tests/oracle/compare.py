@@ -132,7 +132,7 @@ class Comparison:
     ) -> Answer:
         """One page by cursor, against the same one by offset."""
         limit = whole.page.limit
-        assert limit is not None
+        assert isinstance(limit, int)
         by_offset = replace(whole, page=Page(limit=limit, offset=number * limit))
         expected = oracle.fetch(replace(by_offset, as_of=None))
         answer = reader.run_fetch(asked)
@@ -148,7 +148,7 @@ class Comparison:
     def _check_ends(self, oracle: Oracle, query: GraphQuery, answer: Answer, pages: int) -> None:
         """No page is left over after the last."""
         limit = query.page.limit
-        assert limit is not None
+        assert isinstance(limit, int)
         if answer.next_cursor is None:
             total = oracle.count(query.entity, query.filter)
             if total > (pages + 1) * limit:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
-from ormdb.ir.expr import Expr, FieldRef
+from ormdb.ir.expr import Expr, FieldRef, NamedParam
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import RelationDef, ThroughDef
 from ormdb.ir.value import EnumType, RowDict, Value
@@ -78,6 +78,10 @@ class Naive:
         """A page, and where those beside it begin."""
         whole = self._ordered(self._kept(self.table(query.entity), query.filter), query.order)
         page, numbers = query.page, [row.number for row in whole]
+        assert not isinstance(page.limit, NamedParam), "a query is bound before it comes here"
+        assert not isinstance(page.offset, NamedParam)
+        assert not isinstance(page.before, NamedParam)
+        assert not isinstance(page.after, NamedParam)
         if page.before is not None:
             stop = max(0, numbers.index(int(page.before)) - page.offset)
             start = 0 if page.limit is None else max(0, stop - page.limit)
@@ -216,6 +220,8 @@ class Naive:
             found = self._kept(self.related(row, include.relation), include.filter)
             if include.order or isinstance(relation, RelationDef):
                 found = self._ordered(found, include.order)
+            assert not isinstance(include.limit, NamedParam)
+            assert not isinstance(include.offset, NamedParam)
             stop = None if include.limit is None else include.offset + include.limit
             below: list[RowDict] = []
             for child in found[include.offset : stop]:

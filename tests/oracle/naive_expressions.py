@@ -29,6 +29,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -127,7 +128,7 @@ class Meaning:
                 return self._call(expr, row, beside)
             case Related():
                 return self._ask_related(expr, row)
-            case InList() | Param() | Aggregate():
+            case InList() | Param() | NamedParam() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
 

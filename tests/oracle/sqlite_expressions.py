@@ -34,6 +34,7 @@ from ormdb.ir.expr import (
     InList,
     IsNull,
     Literal,
+    NamedParam,
     Not,
     Or,
     Param,
@@ -176,7 +177,7 @@ class Sql:
                 return self._call(expr, entity, alias)
             case Related():
                 return self._related(expr, entity, alias)
-            case InList() | Param() | Aggregate():
+            case InList() | Param() | NamedParam() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ormdb.ir.expr import Expr, FieldRef
+from ormdb.ir.expr import Expr, FieldRef, NamedParam
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import RelationDef, SchemaBundle, ThroughDef
 from ormdb.ir.value import RowDict
@@ -236,5 +236,8 @@ _DIRECTIONS: Final = {False: "ASC", True: "DESC"}
 
 
 def _page(include: Include) -> str:
-    high = "" if include.limit is None else f"AND n_ <= {include.offset + include.limit}"
-    return f"WHERE n_ > {include.offset} {high} ORDER BY p_, n_"
+    limit, offset = include.limit, include.offset
+    assert not isinstance(limit, NamedParam)
+    assert not isinstance(offset, NamedParam)
+    high = "" if limit is None else f"AND n_ <= {offset + limit}"
+    return f"WHERE n_ > {offset} {high} ORDER BY p_, n_"

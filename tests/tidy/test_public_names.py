@@ -8,6 +8,7 @@ from types import ModuleType
 PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ormdb": (
         "Assignment",
+        "Cancellation",
         "Column",
         "Context",
         "Database",
@@ -23,7 +24,9 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "One",
         "Order",
         "OrmdbError",
+        "Parameter",
         "Predicate",
+        "Prepared",
         "Query",
         "Result",
         "SchemaBundle",
@@ -40,6 +43,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "now",
         "one",
         "open",
+        "param",
         "restore",
         "sequence",
         "uuid7",

@@ -6,7 +6,19 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, assert_type
 
-from ormdb import Assignment, Column, Explanation, Key, Order, Predicate, Query, Result
+from ormdb import (
+    Assignment,
+    Column,
+    Explanation,
+    Key,
+    Order,
+    Parameter,
+    Predicate,
+    Prepared,
+    Query,
+    Result,
+    param,
+)
 from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
@@ -62,6 +74,30 @@ def predicates() -> None:
     assert_type(Plane.size.in_(["small"]), Predicate[Plane])
     assert_type(Flight.tailnum.is_null() & Flight.tailnum.not_in({"N1"}), Predicate[Flight])
     assert_type(Flight.dep_delay.desc(nulls_last=True), Order[Flight])
+
+
+def parameters(db: TypedSession) -> None:
+    """A parameter fits columns of its type, of every entity."""
+    number, text = param("number", int), param("text", str)
+    assert_type(number, Parameter[int])
+    assert_type(Flight.dep_delay > number, Predicate[Flight])
+    assert_type(Plane.seats.between(number, 100), Predicate[Plane])
+    assert_type(Flight.id.in_(param("ids", list[int])), Predicate[Flight])
+    assert_type(Plane.engine == param("engine", Engine), Predicate[Plane])
+    assert_type(Flight.tailnum.starts_with(text) | Flight.tailnum.like(text), Predicate[Flight])
+    assert_type(Plane.tags.has(text), Predicate[Plane])
+    assert_type(Flight.dep_delay + number > 3, Predicate[Flight])
+    assert_type(Flight.origin[Airport.name] == text, Predicate[Flight])
+    query = Airport.where(Airport.name == text).limit(number).offset(number).after(text)
+    assert_type(query, Query[Airport])
+    departures = Airport.departures.where(Flight.dep_delay > number).limit(number)
+    prepared = db.prepare(query.include(departures))
+    assert_type(prepared, Prepared[Airport])
+    assert_type(prepared.fetch(text="K", number=3), Result[Airport])
+    assert_type(prepared.first(text="K", number=3), Airport | None)
+    assert_type(prepared.one(text="K", number=3), Airport)
+    assert_type(prepared.count(text="K", number=3), int)
+    assert_type(db.prepare(Airport).exists(), bool)
 
 
 def questions() -> None:

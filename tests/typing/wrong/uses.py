@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ormdb import Entity, Field, One, Predicate, Query, field, many, one
+from ormdb import Entity, Field, One, Predicate, Query, field, many, one, param
 from ormdb.model.face import TypedSession
 from tests.typing.shop import Airport, Engine, Flight, Plane
 
@@ -28,6 +28,18 @@ Flight.where((Flight.id > 1) & (Plane.seats > 2))  # wrong: predicates of two en
 Flight.where(Flight.tailnum == Plane.tailnum)  # wrong: columns of two entities compared
 Flight.where(Flight.distance > Flight.tailnum)  # wrong: columns of two types compared
 mixed: Predicate[Plane] = Flight.id > 1  # wrong: a predicate of another entity
+
+# --- parameters ---
+Airport.where(Airport.name == param("n", int))  # wrong: text compared with a number
+Flight.where(Flight.dep_delay > param("t", str))  # wrong: a number compared with text
+Flight.where(Flight.id.in_(param("t", list[str])))  # wrong: numbers among texts
+Flight.where(Flight.id.in_(param("n", int)))  # wrong: a number is no list
+Airport.where(Airport.name.like(param("n", int)))  # wrong: a pattern that is no text
+Plane.where(Plane.tags.has(param("n", int)))  # wrong: an item of another type
+Plane.where(Plane.engine == param("t", str))  # wrong: an enum compared with its text
+Airport.limit(param("t", str))  # wrong: a limit that is no number
+Airport.all().after(param("n", int))  # wrong: a cursor that is no text
+Flight.where(Flight.dep_delay + param("t", str) > 3)  # wrong: a number and a text
 
 # --- questions and arithmetic ---
 Flight.where(Flight.id.starts_with("1"))  # wrong: a number asked for its beginning
@@ -99,6 +111,7 @@ Flight.origin.to(None)  # wrong: NULL for a required relation
 def sessions(db: TypedSession) -> None:
     """What a session refuses."""
     db.fetch(Airport)[0].nme  # wrong: a misspelled field of a result
+    db.prepare(Airport).one().nme  # wrong: a misspelled field of a prepared query's row
     db.fetch("Airport")  # wrong: a name instead of a query
     db.get(Airport, "JFK").name  # wrong: a row that may not exist
     db.update(Airport.key("JFK"), Flight.dep_delay.to(3))  # wrong: an assignment of another entity

@@ -38,7 +38,8 @@ NODE_NAMES: Final = """
     Delete DurationType EdgeBlock EntityBlock EntityDef EnumType ExpressionDefault
     FanoutBudget FetchStatistics FieldDef FieldRef FloatType GraphBlocks GraphQuery InList
     Include IndexDef IndexField Insert IntType IsNull JsonType ListType Literal LiteralDefault
-    MutationOutcome Not NowDefault Or OrderSpec Page Param Related RelationDef SchemaBundle
+    MutationOutcome NamedParam Not NowDefault Or OrderSpec Page Param Related RelationDef
+    SchemaBundle
     SequenceDefault StructField StructType TextType ThroughDef TimeType TimestampType Update
     Uuid7Default UuidType
 """

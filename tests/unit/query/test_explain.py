@@ -208,10 +208,10 @@ def test_a_run_that_breaks_its_budget_is_refused_and_can_be_told_so_far(
     with pytest.raises(BudgetError):
         airline.run_explain(query, analyze=True)
     trace = Trace(StillClock())
-    assert describe(trace, query) is None
+    assert describe(trace) is None
     with airline.snapshot() as snapshot, pytest.raises(BudgetError):
         fetch(snapshot.reading(query), query, trace=trace)
-    found = describe(trace, query)
+    found = describe(trace)
     assert found is not None
     assert [node.actual is not None for node in found.nodes()] == [True, True, False, False]
 

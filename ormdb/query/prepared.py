@@ -1,0 +1,308 @@
+"""A query with parameters, taken apart once: each run makes stored values of what it is given.
+
+    Flight where delay > :threshold and carrier == "UA" limit :count
+
+    once per schema     plan, and   def bind(g):  return (<g["threshold"], checked>, c0, ...)
+    each run            values (120, "UA"), page (limit 50), then straight to the execution
+
+The plan is the one that the query with literals in place of its parameters has, found in the same
+cache, under a shape that holds no value.  What only a value can tell is told apart before: whether
+a pattern begins with a text, and whether a cursor is given; each such variant has a plan.
+
+A parameter that does not stand directly beside a field, or in a function that asks of one (as in
+`delay + :extra > 60`), is part of the shape, as a literal is there: such a query is bound and taken
+apart for each run.
+
+Invariants (held by tests/unit/database/test_prepared.py):
+  1. A run answers as the query does with the values in place.
+  2. What is kept here is made for one layout, and made again for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from ormdb import limits
+from ormdb.errors import OrmdbError, ParameterError
+from ormdb.ir.bind import (
+    Parameter,
+    bind_query,
+    check_names,
+    parameters_of,
+    value_checker,
+    walk_related,
+)
+from ormdb.ir.expr import Call, NamedParam
+from ormdb.ir.graph import GraphQuery, Include
+from ormdb.ir.patterns import literal_prefix
+from ormdb.ir.value import IntType, ListType, TextType, Value
+from ormdb.query.cache import PlanCache
+from ormdb.query.plan import QueryPlan
+from ormdb.query.ready import ReadyQuery, make_ready, root_page, usable_access
+from ormdb.query.root_page import RootPage
+from ormdb.query.seek import seek_of
+from ormdb.query.shape import PageValues, ShapedQuery, page_values, take_shape
+from ormdb.storage.codegen import compile_function
+from ormdb.storage.layout import Layout
+
+Given: TypeAlias = Mapping[str, object]
+_Key: TypeAlias = tuple[bool, ...]
+
+# Inline checks of what most parameters are; whatever fails one is judged by the whole checker.
+_QUICK: Final[dict[type, str]] = {
+    IntType: "type({v}) is int and low_ <= {v} <= high_",
+    TextType: "type({v}) is str and {v}.isascii() and len({v}) <= chars_",
+}
+_QUICK_BINDINGS: Final[dict[str, Any]] = {
+    "low_": limits.INT_MIN,
+    "high_": limits.INT_MAX,
+    "chars_": limits.TEXT_BYTES_MAX,
+}
+
+
+class PreparedQuery:
+    """A query with parameters, and what is known of it for the schema it ran with last."""
+
+    def __init__(self, query: GraphQuery) -> None:
+        """Raises ParameterError if parameters of one name have different types."""
+        self.query = query
+        self.parameters: dict[str, Parameter] = parameters_of(query)
+        self._checkers = {name: value_checker(one) for name, one in self.parameters.items()}
+        page = query.page
+        # What only values can tell: a cursor or none, a pattern with a beginning or without.
+        self._cursors = [
+            cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
+        ]
+        self._patterns = _pattern_names(query)
+        self._kept: tuple[Layout | None, dict[_Key, _Variant]] = None, {}
+
+    def bound(self, given: Given) -> GraphQuery:
+        """The query with values in place of its parameters.
+
+        Raises:
+          ParameterError: a value is missing, or there is no such parameter.
+          ValueTypeError, ValueRangeError: a value is of another type.
+        """
+        return bind_query(self.query, self._checked(given))
+
+    def ready(self, plans: PlanCache, layout: Layout, given: Given) -> ReadyQuery:
+        """The query with these values, ready to run; raises what `bound` raises, and what making
+        a plan raises."""
+        kept = self._kept
+        if kept[0] is not layout:
+            kept = self._kept = layout, {}
+        if len(given) != len(self.parameters):
+            check_names(self.parameters, given)
+        variant = kept[1].get(self._key(given) if self._cursors or self._patterns else ())
+        if variant is None:
+            return self._first(plans, layout, given, kept[1])
+        try:
+            return variant.ready(given)
+        except KeyError:
+            check_names(self.parameters, given)
+            raise
+
+    def _checked(self, given: Given) -> dict[str, Value]:
+        check_names(self.parameters, given)
+        return {name: self._checkers[name](value) for name, value in given.items()}
+
+    def _key(self, given: Given) -> _Key:
+        patterns = [
+            isinstance(text := given.get(name), str) and not literal_prefix(text)
+            for name in self._patterns
+        ]
+        return (*[given.get(name) is None for name in self._cursors], *patterns)
+
+    def _first(
+        self, plans: PlanCache, layout: Layout, given: Given, variants: dict[_Key, _Variant]
+    ) -> ReadyQuery:
+        """The first run of a variant, which is kept if no parameter is part of the shape."""
+        values = self._checked(given)
+        bound = bind_query(self.query, values)
+        try:
+            variant = self._variant(plans, layout, bound, values)
+        except ParameterError:
+            return plans.ready(layout, bound, keep=False)
+        variants[self._key(given)] = variant
+        return variant.ready(given)
+
+    def _variant(
+        self, plans: PlanCache, layout: Layout, bound: GraphQuery, values: Mapping[str, Value]
+    ) -> _Variant:
+        is_open = {name for name in self._patterns if not literal_prefix(values[name])}
+        # Its pages are those of the bound query: of them, the shape says only that they are there.
+        template = replace(
+            self.query,
+            page=bound.page,
+            includes=tuple(map(_with_pages_of, self.query.includes, bound.includes)),
+        )
+        shaped = take_shape(template, open_patterns=is_open)
+        plan = plans.plan(layout, bound, shaped.shape)
+        # Refuses what does not depend on values any more: the budget, the depth.
+        make_ready(bound, replace(shaped, values=take_shape(bound).values), plan)
+        return _Variant(self.query, plan, shaped, self._checkers)
+
+
+class _Variant:
+    """A prepared query with its plan and its binder."""
+
+    def __init__(
+        self,
+        query: GraphQuery,
+        plan: QueryPlan,
+        shaped: ShapedQuery,
+        checkers: Mapping[str, Callable[[object], Value]],
+    ) -> None:
+        self._query = query
+        self._plan = plan
+        self._bind = _binder(plan, shaped.values, checkers)
+        self._checkers = checkers
+        # An int that was given as one fits the keys of an int; other numbers may have none.
+        given_types = [one.type if isinstance(one, NamedParam) else None for one in shaped.values]
+        self._may_lack_key = any(
+            not isinstance(kind, TextType | IntType)
+            or (isinstance(kind, IntType) and not isinstance(given_types[index], IntType))
+            for kind, index in plan.keyed
+        )
+        self._seek = seek_of(plan)
+        self._page_names = _page_names(query)
+        self._has_cursor = _is_parameter(query.page.after) or _is_parameter(query.page.before)
+        self._pages: Sequence[PageValues] = shaped.pages
+        self._page: RootPage = root_page(
+            plan,
+            shaped.pages[0],
+            None if self._has_cursor else shaped.after,
+            None if self._has_cursor else shaped.before,
+        )
+
+    def ready(self, given: Given) -> ReadyQuery:
+        plan = self._plan
+        values = self._bind(given)
+        access = usable_access(plan, values) if self._may_lack_key else plan.access
+        pages, page = self._pages, self._page
+        if self._page_names:
+            pages = [self._numbers(names, given) for names in self._page_names]
+            page = replace(page, limit=pages[0].limit, offset=pages[0].offset)
+        if self._has_cursor:
+            asked = self._query.page
+            after = self._value(asked.after, given)
+            page = root_page(plan, pages[0], after, self._value(asked.before, given))
+        seek = None
+        if access is plan.access and not page.offset and page.limit != 0 and page.place is None:
+            seek = self._seek
+        return ReadyQuery(self._query, plan, access, values, pages, page, seek)
+
+    def _numbers(self, names: _PageNames, given: Given) -> PageValues:
+        return page_values(
+            self._value(names.limit, given), self._value(names.offset, given), names.where
+        )
+
+    def _value(self, part: Any, given: Given) -> Any:
+        return self._checkers[part.name](given[part.name]) if _is_parameter(part) else part
+
+
+@dataclass(frozen=True, slots=True)
+class _PageNames:
+    """The limit and the offset of one node: numbers, or the parameters that are these."""
+
+    limit: int | NamedParam | None
+    offset: int | NamedParam
+    where: str
+
+
+def _page_names(query: GraphQuery) -> list[_PageNames]:
+    """The pages of all nodes, parents first; none if no parameter is among them."""
+    pages = [_PageNames(query.page.limit, query.page.offset, "the page")]
+
+    def gather(nodes: Sequence[Include]) -> None:
+        for node in nodes:
+            pages.append(_PageNames(node.limit, node.offset, f"the include of {node.name!r}"))
+            gather(node.includes)
+
+    gather(query.includes)
+    return pages if any(map(_has_parameter, pages)) else []
+
+
+def _has_parameter(page: _PageNames) -> bool:
+    return _is_parameter(page.limit) or _is_parameter(page.offset)
+
+
+def _is_parameter(part: object) -> bool:
+    return isinstance(part, NamedParam)
+
+
+def _with_pages_of(node: Include, bound: Include) -> Include:
+    return replace(
+        node,
+        limit=bound.limit,
+        offset=bound.offset,
+        includes=tuple(map(_with_pages_of, node.includes, bound.includes)),
+    )
+
+
+def _pattern_names(query: GraphQuery) -> list[str]:
+    """The parameters that are patterns of like() beside a field."""
+    filters = [query.filter]
+
+    def gather(nodes: Sequence[Include]) -> None:
+        for node in nodes:
+            filters.append(node.filter)
+            gather(node.includes)
+
+    gather(query.includes)
+    names: dict[str, None] = {}
+    for condition in filters:
+        for node in () if condition is None else walk_related(condition):
+            match node:
+                case Call(name="like", arguments=(_, NamedParam(name=name))):
+                    names[name] = None
+                case _:
+                    pass
+    return list(names)
+
+
+def _binder(
+    plan: QueryPlan, values: Sequence[Value], checkers: Mapping[str, Callable[[object], Value]]
+) -> Callable[[Given], Sequence[Value]]:
+    """The function from what is given by name to the values that the plan wants."""
+    bindings = dict(_QUICK_BINDINGS)
+    parts: list[str] = []
+    for number, (convert, value) in enumerate(zip(plan.converters, values, strict=True)):
+        if not isinstance(value, NamedParam):
+            bindings[f"c{number}"] = convert(value)
+            parts.append(f"c{number}")
+            continue
+        bindings[f"n{number}_"] = value.name
+        bindings[f"s{number}"] = _then(checkers[value.name], convert)
+        quick = _QUICK.get(type(value.type))
+        if quick is None or not _is_kept_as_given(convert, value):
+            parts.append(f"s{number}(g[n{number}_])")
+        else:
+            kept = f"v{number}_"
+            test = quick.format(v=kept).replace(kept, f"({kept} := g[n{number}_])", 1)
+            parts.append(f"{kept} if {test} else s{number}({kept})")
+    code = f"def bind(g):\n    return [{', '.join(parts)}]\n"
+    return compile_function(code, "bind", bindings)
+
+
+def _then(
+    check: Callable[[object], Value], convert: Callable[[Value], Value]
+) -> Callable[[object], Value]:
+    return lambda given: convert(check(given))
+
+
+def _is_kept_as_given(convert: Callable[[Value], Value], parameter: NamedParam) -> bool:
+    """Whether every canonical value of the parameter is stored as it is, as an int beside an int.
+
+    An int or a text is either kept, or read, folded or made another number: then a sample shows it.
+    """
+    if isinstance(parameter.type, ListType):
+        return False
+    sample: Value = 7 if isinstance(parameter.type, IntType) else "%A_ 7"
+    try:
+        converted: object = convert(sample)
+    except OrmdbError:  # a text that is read as a date, say
+        return False
+    return type(converted) is type(sample) and converted == sample

@@ -1,0 +1,239 @@
+"""Holds what a prepared query does on a database, a snapshot and a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ormdb
+from ormdb import Database, Entity, Field, Many, One, Query, field, index, limits, many, one, param
+from ormdb.errors import (
+    BudgetError,
+    ClosedError,
+    CursorError,
+    NotOneError,
+    ParameterError,
+    QueryError,
+    ValueTypeError,
+)
+from ormdb.session import Cancellation, Context
+
+
+class Team(Entity):
+    name: Field[str] = field(identity=True)
+    players: Many[Player] = many(inverse="team")
+
+
+class Player(Entity):
+    id: Field[int] = field(identity=True)
+    nick: Field[str] = field(unique=True)
+    score: Field[int | None]
+    team: One[Team | None] = one()
+
+    __indexes__ = (index("score"),)
+
+
+ID, SCORE, COUNT = param("id", int), param("score", int), param("count", int)
+NICK, CURSOR = param("nick", str), param("cursor", str)
+
+
+def fill(db: Database) -> None:
+    with db.transaction() as txn:
+        for name in ("red", "blue"):
+            txn.insert(Team(name=name))
+        for number in range(1, 9):
+            team = Team.key("red" if number % 2 else "blue")
+            txn.insert(Player(id=number, nick=f"p{number}", score=number * 10, team=team))
+
+
+@pytest.fixture(params=["memory", "file", "file, nothing kept"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    path = ":memory:" if request.param == "memory" else str(tmp_path / "game.ormdb")
+    kept = 0 if "nothing" in request.param else limits.ROW_CACHE_BYTES
+    with ormdb.open(path, schema=[Team, Player], cache_bytes=kept) as opened:
+        fill(opened)
+        yield opened
+
+
+def ids(rows: Any) -> list[int]:
+    return [row.id for row in rows]
+
+
+def test_a_prepared_query_runs_with_other_values_each_time(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE).order_by(Player.score).limit(COUNT))
+    assert ids(prepared.fetch(score=20, count=2)) == [3, 4]
+    assert ids(prepared.fetch(score=60, count=9)) == [7, 8]
+    assert prepared.count(score=60, count=1) == 2
+    assert prepared.exists(score=80, count=1) is False
+    assert "score > ?" in prepared.explain(score=60, count=1).to_text()
+
+
+def test_a_row_is_sought_by_identity_by_unique_value_and_by_a_text_identity(db: Database) -> None:
+    by_id = db.prepare(Player.where(Player.id == ID).include(Player.team))
+    by_nick = db.prepare(Player.where(Player.nick == NICK, Player.score > SCORE))
+    by_name = db.prepare(Team.where(Team.name == NICK).include(Team.players))
+    for _ in range(2):
+        found = by_id.one(id=3)
+        assert (found.nick, found.team and found.team.name) == ("p3", "red")
+        assert by_id.first(id=99) is None
+        assert ids(by_nick.fetch(nick="p4", score=0)) == [4]
+        assert ids(by_nick.fetch(nick="p4", score=40)) == []
+        assert len(by_name.one(nick="blue").players) == 4
+    assert by_id.fetch(id=3).statistics.rows == 2
+
+
+def test_seeking_calls_the_engine_as_often_as_a_fetch_does(db: Database) -> None:
+    query = Team.where(Team.name == "red").include(Team.players)
+    prepared = db.prepare(Team.where(Team.name == NICK).include(Team.players))
+    prepared.fetch(nick="red")
+    expected, found = db.fetch(query).statistics, prepared.fetch(nick="red").statistics
+    assert (found.rows, found.edges) == (expected.rows, expected.edges) == (5, 4)
+    assert found.engine_calls == expected.engine_calls
+
+
+def test_one_says_how_many_rows_were_found(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE))
+    assert prepared.one(score=70).id == 8
+    for score in (0, 80):
+        with pytest.raises(NotOneError):
+            prepared.one(score=score)
+    few = db.prepare(Player.where(Player.score > SCORE).limit(COUNT))
+    assert few.first(score=0, count=0) is None
+    assert few.first(score=0, count=3) is not None
+
+
+def test_patterns_with_and_without_a_beginning_have_plans_of_their_own(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.nick.like(NICK)))
+    for _ in range(2):
+        assert ids(prepared.fetch(nick="p7%")) == [7]
+        assert ids(prepared.fetch(nick="%8")) == [8]
+    assert "unique" in prepared.explain(nick="p7%").to_text()
+    assert "scan" in prepared.explain(nick="%8").to_text()
+
+
+def test_a_cursor_is_none_for_the_first_page(db: Database) -> None:
+    prepared = db.prepare(Player.order_by(Player.score.desc()).limit(3).after(CURSOR))
+    first = prepared.fetch(cursor=None)
+    second = prepared.fetch(cursor=first.next_cursor)
+    assert ids(first) + ids(second) == [8, 7, 6, 5, 4, 3]
+    with pytest.raises(CursorError):
+        prepared.fetch(cursor="nonsense")
+
+
+def test_parameters_stand_in_filters_and_pages_of_includes(db: Database) -> None:
+    players = Team.players.where(Player.score >= SCORE).order_by(Player.id).limit(COUNT)
+    prepared = db.prepare(Team.order_by(Team.name).include(players))
+    found = prepared.fetch(score=30, count=1)
+    assert [ids(team.players) for team in found] == [[4], [3]]
+    found = prepared.fetch(score=50, count=9)
+    assert [ids(team.players) for team in found] == [[6, 8], [5, 7]]
+
+
+def test_parameters_stand_in_questions_about_related_rows(db: Database) -> None:
+    prepared = db.prepare(Team.where(Team.players.all(Player.score > SCORE, Player.nick != NICK)))
+    assert [team.name for team in prepared.fetch(score=10, nick="p1")] == ["blue"]
+    assert [team.name for team in prepared.fetch(score=1, nick="p4")] == ["red"]
+    assert prepared.parameters.keys() == {"score", "nick"}
+
+
+def test_a_parameter_inside_arithmetic_answers_as_its_value_does(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score + SCORE > 85))
+    assert ids(prepared.fetch(score=10)) == [8]
+    assert ids(prepared.fetch(score=20)) == [7, 8]
+
+
+def test_values_that_do_not_fit_are_refused_and_the_next_run_works(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE).limit(COUNT))
+    for _ in range(2):  # the first run makes the plan
+        with pytest.raises(ParameterError, match="no value for 'count'"):
+            prepared.fetch(score=1)
+        with pytest.raises(ParameterError, match="no parameter 'more'"):
+            prepared.fetch(score=1, count=1, more=1)
+        with pytest.raises(ParameterError, match="no value for 'count'"):
+            prepared.fetch(score=1, more=1)
+        with pytest.raises(ValueTypeError, match="'score'"):
+            prepared.fetch(score="1", count=1)
+        with pytest.raises(ValueTypeError, match="never true"):
+            prepared.fetch(score=None, count=1)
+        with pytest.raises(QueryError, match="limit of the page is -1"):
+            prepared.fetch(score=1, count=-1)
+        assert len(prepared.fetch(score=1, count=3)) == 3
+
+
+def test_a_query_with_parameters_is_not_run_unprepared(db: Database) -> None:
+    queries: list[Query[Any]] = [
+        Player.where(Player.score > SCORE),
+        Player.where(Player.score + SCORE > 1),
+        Player.where(Player.nick.like(NICK)),
+        Player.where(Player.id.in_(param("ids", list[int]))),
+        Player.limit(COUNT),
+        Player.all().after(CURSOR),
+        Team.include(Team.players.limit(COUNT)),
+        Team.include(Team.players.where(Player.score > SCORE)),
+        Team.where(Team.players.any(Player.score > SCORE)),
+    ]
+    for query in queries:
+        with pytest.raises(ParameterError, match="prepare the query"):
+            db.fetch(query)
+        with pytest.raises(ParameterError):
+            db.count(query)
+
+
+def test_a_snapshot_and_a_transaction_prepare_for_what_they_see(db: Database) -> None:
+    query = Player.where(Player.score > SCORE)
+    with db.snapshot() as snapshot:
+        then = snapshot.prepare(query)
+        db.insert(Player(id=9, nick="p9", score=90, team=None))
+        assert ids(then.fetch(score=70)) == [8]
+        assert (then.count(score=70), then.exists(score=80)) == (1, False)
+    with pytest.raises(ClosedError):
+        then.fetch(score=70)
+    with db.transaction() as txn:
+        own = txn.prepare(query)
+        txn.insert(Player(id=10, nick="p10", score=100, team=None))
+        assert ids(own.fetch(score=80)) == [9, 10]
+    assert ids(db.prepare(query.as_of(db.version - 2)).fetch(score=70)) == [8]
+
+
+def test_a_budget_and_a_cancellation_hold_for_a_prepared_query(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.id == ID).budget(rows=0))
+    assert len(prepared.fetch(id=99)) == 0
+    with pytest.raises(BudgetError):
+        prepared.fetch(id=1)
+    stop = Cancellation()
+    asked = db.prepare(Player.where(Player.id == ID)).asked_by(Context.system(cancellation=stop))
+    assert ids(asked.fetch(id=1)) == [1]
+    stop.cancel()
+    with pytest.raises(ormdb.errors.CancelledError):
+        asked.fetch(id=1)
+    assert ids(db.prepare(Player.where(Player.id == ID)).fetch(id=1)) == [1]
+
+
+def test_a_prepared_query_goes_on_when_the_schema_has_changed(tmp_path: Path) -> None:
+    class Before(Entity, name="Thing"):
+        id: Field[int] = field(identity=True)
+
+    class After(Entity, name="Thing"):
+        id: Field[int] = field(identity=True)
+        size: Field[int | None] = field(default=None)
+
+    path = tmp_path / "things.ormdb"
+    with ormdb.open(path, schema=[Before]) as old:
+        old.insert(Before(id=1))
+        prepared = old.prepare(Before.where(Before.id == ID))
+        assert prepared.fetch(id=1).to_dicts() == [{"id": 1}]
+        with ormdb.open(path, schema=[After]) as new:
+            new.update(After.key(1), After.size.to(5))
+            assert prepared.fetch(id=1).to_dicts() == [{"id": 1, "size": 5}]
+
+
+def test_the_plans_hold_no_value_of_a_prepared_query(db: Database) -> None:
+    before = db.statistics().plans.entries
+    prepared = db.prepare(Player.where(Player.score > SCORE, Player.nick != NICK))
+    for number in range(20):
+        prepared.fetch(score=number, nick=f"p{number}")
+    db.fetch(Player.where(Player.score > 3, Player.nick != "x"))
+    assert db.statistics().plans.entries == before + 1
