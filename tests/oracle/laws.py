@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, Related
+from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, NamedParam, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.mutation import Insert
@@ -109,8 +109,10 @@ def _fetched_through(
     ids = (
         [i for i in by_id if i in set(wanted)] if alone.order else [i for i in wanted if i in by_id]
     )
-    stop = None if alone.page.limit is None else alone.page.offset + alone.page.limit
-    return [by_id[each] for each in ids[alone.page.offset : stop]]
+    limit, offset = alone.page.limit, alone.page.offset
+    assert not isinstance(limit, NamedParam)
+    assert not isinstance(offset, NamedParam)
+    return [by_id[each] for each in ids[offset : None if limit is None else offset + limit]]
 
 
 def _has_values(fields: tuple[str, ...], values: list[Value]) -> Expr | None:
