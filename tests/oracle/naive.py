@@ -96,6 +96,14 @@ class Naive:
             str(numbers[start]) if shown and start > 0 else None,
         )
 
+    def places(self, query: GraphQuery) -> list[tuple[Row, tuple[Value, ...]]]:
+        """The rows that a query keeps, in order, each with what decides where it stands."""
+        kept = self._kept(self.table(query.entity), query.filter)
+        return [
+            (row, (*(self._meaning.value(spec.key, row) for spec in query.order), row.number))
+            for row in self._ordered(kept, query.order)
+        ]
+
     def table(self, entity: str) -> list[Row]:
         """All rows of an entity."""
         return self._tables.get(entity, [])

@@ -235,16 +235,15 @@ def is_like(text: str, pattern: str) -> bool:
         else:
             signs.append(("wild" if pattern[at] in "%_" else "itself", pattern[at]))
         at += 1
-    # ends[n]: the first n characters are of the signs so far
-    ends = [True] + [False] * len(text)
+    # Where the signs so far can have brought us to.
+    places = [0]
     for kind, sign in signs:
         if (kind, sign) == ("wild", "%"):
-            first = ends.index(True) if True in ends else len(ends)
-            ends = [n >= first for n in range(len(ends))]
-            continue
-        fits = [kind == "wild" or char == sign for char in text]
-        ends = [False, *(before and fit for before, fit in zip(ends, fits, strict=False))]
-    return ends[-1]
+            places = list(range(places[0], len(text) + 1)) if places else []
+        else:
+            fits = (p for p in places if p < len(text) and (kind == "wild" or text[p] == sign))
+            places = [place + 1 for place in fits]
+    return len(text) in places
 
 
 # --- JSON -----------------------------------------------------------------------------------------

@@ -44,7 +44,6 @@ class Stage:
     database: Database
     tables: Tables
     rows: RowMaker
-    versions: dict[int, Tables]
 
     @property
     def names(self) -> Names:
@@ -66,7 +65,6 @@ class Stage:
         mutations = self.rows.commit()
         if mutations:
             self.database.run_mutations(mutations)
-        self.versions[self.database.version] = self.tables.copy()
 
 
 @contextmanager
@@ -89,14 +87,13 @@ def open_stage(
     tables = Tables(Names(world.bundle), Mirror.create(world.bundle))
     rows = RowMaker(rng, world, tables)
     with ormdb.open(place, schema=world.bundle, durability="none") as database:
-        stage = Stage(f"seed {seed}", rng, world, database, tables, rows, {})
+        stage = Stage(f"seed {seed}", rng, world, database, tables, rows)
         for insert in rows.first_rows():
             database.run_mutations([insert])
         for _ in range(commits):
             stage.commit()
         yield stage
-    for each in (tables, *stage.versions.values()):
-        each.mirror.close()
+    tables.mirror.close()
     if folder is not None:
         for file in folder.iterdir():
             file.unlink()
