@@ -1,6 +1,12 @@
 """Every bound of the engine, with its unit in its name and the reason beside it.
 
+    WRITER_WAIT_S_MAX: Final = 60.0  # a writer that holds on longer is stuck, not busy
+    name, unit                       value       why it is not half or twice as much
+
 A loop, a queue or an input that is not bounded by a name in this file is a bug.
+
+Invariants (held by tests/tidy/test_documents.py):
+  1. Every name has its reason beside it, and bounds something.
 """
 
 from __future__ import annotations
@@ -81,6 +87,20 @@ RETENTION_AGE_S: Final = 7 * 24 * 3_600.0  # history and change log kept by defa
 RECLAIM_EVERY_COMMITS: Final = 64  # often enough that a step stays short
 RECLAIM_COMMITS_PER_STEP: Final = 256  # four times what came in, so that a backlog shrinks
 CHECK_PROBLEMS_MAX: Final = 1_000  # one lost page makes as many; the others are counted
+
+# --- statistics -------------------------------------------------------------------------------
+STATISTICS_SAMPLE_ROWS: Final = 30_000  # quantiles to a hundredth, whatever the number of rows
+STATISTICS_SAMPLE_CELLS: Final = 1_000_000  # values held at once; wide entities look at fewer rows
+STATISTICS_SAMPLE_ROWS_MIN: Final = 1_000  # of the widest ones: quantiles to a twentieth
+STATISTICS_PASS_ROWS: Final = 1_000_000  # read through in a second; of more, rows are sought
+STATISTICS_PARENTS: Final = 10_000  # parents whose children are counted, 1 µs each
+STATISTICS_COMMON_VALUES: Final = 100  # with their fractions; a rarer value is 1 % at most
+STATISTICS_PARTS: Final = 100  # of a histogram: each is 1 % of the rows
+STATISTICS_KEY_BYTES_MAX: Final = 64  # of one kept value; texts that begin alike go further seldom
+STATISTICS_PAIR_FIELDS: Final = 12  # fields compared two by two: 66 pairs, 5 ms each
+STATISTICS_PAIR_ROWS: Final = 10_000  # of the sample, enough to see that one decides the other
+STATISTICS_CHANGED_ROWS: Final = 1_000  # fewer changes than this are never worth an analysis
+STATISTICS_CHANGED_FRACTION: Final = 0.2  # of the rows: estimates are off by as much at most
 
 assert INDEX_KEY_BYTES_MAX + 16 < KEY_BYTES_MAX
 assert SCAN_BATCH_ROWS <= BULK_CHUNK_ROWS

@@ -22,11 +22,12 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
+from ormdb.database.analyzing import AnalysisStatistics, Analyst
 from ormdb.database.loading import BulkLoad, Progress
 from ormdb.database.maintenance import (
     CompactOutcome,
@@ -69,6 +70,9 @@ from ormdb.storage.row_cache import RowCache, RowCacheStatistics
 from ormdb.storage.views import CurrentView
 from ormdb.txn.commit import CommitRequest, Committer
 
+# Whether statistics are refreshed in the background, or by `analyze` alone.
+StatisticsMode: TypeAlias = Literal["auto", "manual"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseStatistics:
@@ -81,6 +85,7 @@ class DatabaseStatistics:
     engine: EngineStatistics
     plans: PlanCacheStatistics
     rows_kept: RowCacheStatistics | None  # None when nothing may be kept
+    analysis: AnalysisStatistics
 
 
 class Database(ReadQueries, TypedSession):
@@ -96,6 +101,7 @@ class Database(ReadQueries, TypedSession):
         cache_bytes: int = limits.ROW_CACHE_BYTES,
         classes: Iterable[type[Entity]] = (),
         observer: Observer | None = None,
+        statistics: StatisticsMode = "manual",
     ) -> None:
         self.engine = engine
         self.observer = self._observer = observer or Observer(clock)
@@ -109,12 +115,16 @@ class Database(ReadQueries, TypedSession):
         self._lock = threading.Lock()
         self._snapshots: set[Snapshot] = set()
         self._closed = False
+        self.analyst = Analyst(
+            engine, clock, layout_at=self._layout_at, is_automatic=statistics == "auto"
+        )
         self.committer = Committer(
             engine,
             clock,
             layout_at=self._layout_at,
             pinned=self._oldest_pinned,
             retention_us=retention // datetime.timedelta(microseconds=1),
+            on_commit=self.analyst.note,
         )
 
     # --- reading ------------------------------------------------------------------------------
@@ -160,6 +170,7 @@ class Database(ReadQueries, TypedSession):
                 clock=self._clock,
                 context=context or self._context,
                 observer=self.observer,
+                survey=self.analyst.estimator,
                 as_of=as_of,
                 on_close=self._snapshots.discard,
             )
@@ -266,6 +277,7 @@ class Database(ReadQueries, TypedSession):
             clock=self._clock,
             context=context or self._context,
             observer=self.observer,
+            survey=self.analyst.estimator,
         )
 
     def begin(self, *, context: Context | None = None) -> Transaction:
@@ -355,7 +367,8 @@ class Database(ReadQueries, TypedSession):
           BusyError: another process, snapshot, transaction or Database has the file open.
         """
         self._require_open()
-        return compact_engine(self.engine)
+        with self.analyst.stopped():
+            return compact_engine(self.engine)
 
     def reclaim(
         self, *, keep: datetime.timedelta | None = None, keep_versions: int | None = None
@@ -371,13 +384,30 @@ class Database(ReadQueries, TypedSession):
             self.committer, self._layout_at, keep=keep, keep_versions=keep_versions
         )
 
+    def analyze(self, *entities: str | type[Entity]) -> AnalysisStatistics:
+        """Look at the rows of some entities, or of all, so that queries are planned by what they
+        are like.  Writers go on meanwhile; see docs/statistics.md.
+
+        Raises:
+          ReadOnlyError: the database is open for reading only.
+          QueryError: there is no such entity.
+        """
+        self._require_open()
+        self.analyst.analyze([entity_name(entity) for entity in entities] or None)
+        return self.statistics().analysis
+
+    @property
+    def statistics_version(self) -> int:
+        """A number that rises with every analysis that this open database knows of."""
+        return self.analyst.kept.version
+
     # --- the rest -----------------------------------------------------------------------------
 
     def statistics(self) -> DatabaseStatistics:
         """Counters and sizes."""
         with self.snapshot() as snapshot:
             head = snapshot.head
-            view = snapshot.view()
+            view, layout = snapshot.view(), snapshot.layout
             rows = {
                 name: view.row_count(entity) or 0
                 for name, entity in snapshot.layout.entities.items()
@@ -390,6 +420,7 @@ class Database(ReadQueries, TypedSession):
             engine=self.engine.statistics(),
             plans=self._plans.statistics(),
             rows_kept=None if self._rows is None else self._rows.statistics(),
+            analysis=self.analyst.statistics(layout),
         )
 
     def close(self) -> None:
@@ -397,6 +428,7 @@ class Database(ReadQueries, TypedSession):
         if self._closed:
             return
         self._closed = True
+        self.analyst.close()
         for snapshot in list(self._snapshots):
             snapshot.close()
         self.engine.close()

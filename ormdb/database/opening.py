@@ -29,7 +29,7 @@ from ormdb.catalog.registry import load_bundle, reconcile, store_bundle
 from ormdb.catalog.text import bundle_from_text
 from ormdb.catalog.validate import validate
 from ormdb.clock import Clock, SystemClock
-from ormdb.database.database import Database
+from ormdb.database.database import Database, StatisticsMode
 from ormdb.errors import CorruptionError, ReadOnlyError, UsageError
 from ormdb.ir.schema import SchemaBundle
 from ormdb.model.build import build_bundle
@@ -61,6 +61,7 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
     cache_bytes: int = limits.ROW_CACHE_BYTES,
     slow_query_s: float | None = None,
     detect_n_plus_one: bool | N1Settings = False,
+    statistics: StatisticsMode | None = None,
     context: Context | None = None,
     clock: Clock | None = None,
 ) -> Database:
@@ -81,6 +82,8 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
         the logger `ormdb.query`; None logs none.
       detect_n_plus_one: warn, through the same logger, when one line of the program asks for the
         same shape again and again; settings say how often is too often.
+      statistics: "auto": what is known of the rows is refreshed in the background, once enough of
+        them have changed.  "manual": by `analyze` alone.  Automatic for files, unless said.
       context: who asks when a call does not say; the system by default.
       clock: where time and randomness come from.
 
@@ -116,6 +119,7 @@ def open_database(  # noqa: PLR0913  # long because: every option is described
             retention=retention,
             cache_bytes=cache_bytes,
             observer=_observer(given_clock, slow_query_s, detect_n_plus_one),
+            statistics=statistics or ("manual" if place == MEMORY_PATH else "auto"),
             classes=() if schema is None or isinstance(schema, SchemaBundle | str) else schema,
         )
     except BaseException:

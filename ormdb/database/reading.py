@@ -41,6 +41,7 @@ from ormdb.model.face import TypedReader
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache
+from ormdb.query.estimate import Estimator
 from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
@@ -179,6 +180,7 @@ class Snapshot(ReadQueries):
         clock: Clock,
         context: Context,
         observer: Observer,
+        survey: Callable[[Layout], Estimator],
         as_of: AsOf | None = None,
         on_close: Callable[[Snapshot], None] | None = None,
     ) -> None:
@@ -191,6 +193,7 @@ class Snapshot(ReadQueries):
         self._clock = clock
         self._context = context
         self._observer = observer
+        self._survey = survey
         self._on_close = on_close
         self._open = True
         self._lock = threading.Lock()
@@ -300,6 +303,7 @@ class Snapshot(ReadQueries):
             context=context or self._context,
             plans=self._plans,
             clock=self._clock,
+            survey=self._survey,
         )
 
     def _require_open(self) -> None:

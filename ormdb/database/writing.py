@@ -35,6 +35,7 @@ from ormdb.ir.schema import SchemaBundle
 from ormdb.model.face import TypedWriter
 from ormdb.observe.observer import Observer
 from ormdb.query.cache import PlanCache
+from ormdb.query.estimate import Estimator
 from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
 from ormdb.session import Context
@@ -57,6 +58,7 @@ class Transaction(ReadQueries, TypedWriter):
         clock: Clock,
         context: Context,
         observer: Observer,
+        survey: Callable[[Layout], Estimator],
     ) -> None:
         self._committer = committer
         self._plans = plans
@@ -64,6 +66,7 @@ class Transaction(ReadQueries, TypedWriter):
         self._clock = clock
         self._context = context
         self._observer = observer
+        self._survey = survey
         self._reads = ReadSet()
         self._snapshot: Snapshot | None = snapshot()
         self._read_at = self._snapshot.version
@@ -138,6 +141,7 @@ class Transaction(ReadQueries, TypedWriter):
             context=context or self._context,
             plans=self._plans,
             clock=self._clock,
+            survey=self._survey,
         )
 
     def _place(self) -> tuple[Layout, View]:

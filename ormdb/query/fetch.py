@@ -21,6 +21,7 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.cache import PlanCache
+from ormdb.query.estimate import Estimator
 from ormdb.query.execute import Execution, NodeResult
 from ormdb.query.order import encode_cursor
 from ormdb.query.ready import ReadyQuery
@@ -28,7 +29,12 @@ from ormdb.query.root_page import RootPage, RootResult
 from ormdb.query.trace import Trace
 from ormdb.session import Cancellation, Context
 from ormdb.storage.layout import Layout
+from ormdb.storage.statistics import NO_STATISTICS
 from ormdb.storage.views import View
+
+
+def _without_statistics(layout: Layout) -> Estimator:
+    return Estimator(NO_STATISTICS, layout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,11 @@ class Reading:
     context: Context
     plans: PlanCache
     clock: Clock
+    survey: Callable[[Layout], Estimator] = _without_statistics  # asked on demand, never by a run
+
+    def estimator(self) -> Estimator:
+        """Estimates from the newest statistics; costs an engine call or two."""
+        return self.survey(self.layout)
 
 
 def fetch(reading: Reading, query: GraphQuery, *, trace: Trace | None = None) -> GraphAnswer:

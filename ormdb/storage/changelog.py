@@ -84,6 +84,10 @@ class ChangeSet:
         """Whether nothing was touched in the end."""
         return not any(self.ops.values())
 
+    def counted(self) -> dict[int, int]:
+        """How many rows of each entity were touched."""
+        return {entity_id: len(ops) for entity_id, ops in self.ops.items()}
+
     def grouped(self) -> Iterator[tuple[int, Op, list[bytes]]]:
         """The changes by entity and kind, keys sorted."""
         for entity_id, ops in sorted(self.ops.items()):

@@ -36,6 +36,7 @@ from ormdb.storage.layout import (
     EntityLayout,
     Layout,
 )
+from ormdb.storage.statistics import STATISTICS, is_sealed
 
 
 def check(
@@ -63,6 +64,8 @@ def check(
     check_log_keys(txn, head, findings)
     with findings.section("counter", None, META.name):
         _check_meta(txn, layout, findings)
+    with findings.section("space", None, STATISTICS.name):
+        _check_statistics(txn, findings)
     for entity in layout.entities.values():
         with findings.section("counter", entity.name, META.name):
             _check_row_counter(txn, entity, findings)
@@ -102,7 +105,7 @@ def _check_head(layout: Layout, head: Head, findings: Findings) -> None:
 
 def _check_spaces(txn: ReadTransaction, layout: Layout, findings: Findings) -> None:
     """See that every space belongs to something that the schema has."""
-    known = {META.name, CATALOG.name, CHANGES.name}
+    known = {META.name, CATALOG.name, CHANGES.name, STATISTICS.name}
     for entity in layout.entities.values():
         known |= {entity.rows.name, entity.history.name}
         for index in entity.maintained():
@@ -128,6 +131,16 @@ def _check_meta(txn: ReadTransaction, layout: Layout, findings: Findings) -> Non
                 findings.add("counter", None, META.name, f"the record {name} is of no use")
             elif key != b"head" and len(value) != COUNTER_BYTES:
                 findings.add("counter", None, META.name, f"the counter {name} is no number")
+
+
+def _check_statistics(txn: ReadTransaction, findings: Findings) -> None:
+    """See that no record is damaged; those of a newer ormdb are none of ours."""
+    for batch in txn.scan(STATISTICS):
+        for key, data in batch:
+            if not is_sealed(key, data):
+                name = show_value(key)
+                sentence = f"the statistics {name} fail their checksum; analyze the database anew"
+                findings.add("space", None, STATISTICS.name, sentence)
 
 
 def _check_row_counter(txn: ReadTransaction, entity: EntityLayout, findings: Findings) -> None:

@@ -213,12 +213,15 @@ class Engine(Protocol):
         """A snapshot of the newest commit."""
         ...
 
-    def begin_write(self) -> WriteTransaction:
+    def begin_write(self, *, wait_s: float | None = None) -> WriteTransaction:
         """Become the one writer, after waiting for the writer before.
+
+        Args:
+          wait_s: how long to wait; as long as the engine does by itself when not given.
 
         Raises:
           ReadOnlyError: the engine is open for reading only.
-          BusyError: the other writer did not end within WRITER_WAIT_S_MAX.
+          BusyError: the other writer did not end in that time.
         """
         ...
 

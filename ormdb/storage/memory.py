@@ -326,15 +326,16 @@ class MemoryEngine:
             self._readers += 1
         return MemoryReadTransaction(self, self._spaces)
 
-    def begin_write(self) -> MemoryWriteTransaction:
+    def begin_write(self, *, wait_s: float | None = None) -> MemoryWriteTransaction:
         self.check_open()
         if self._writer_thread == threading.get_ident():
             raise UsageError(
                 "this thread has an open write transaction; end it first, or begin a nested one"
             )
-        if not self._writer.acquire(timeout=self._writer_wait_s):
+        wait_s = self._writer_wait_s if wait_s is None else wait_s
+        if not self._writer.acquire(timeout=wait_s):
             raise BusyError(
-                f"another thread's write transaction did not end within {self._writer_wait_s:g} s;"
+                f"another thread's write transaction did not end within {wait_s:g} s;"
                 " try again, and keep write transactions short"
             )
         if not self._is_open:

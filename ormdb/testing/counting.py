@@ -266,9 +266,9 @@ class CountingEngine:
         self._tally.add("begin_read")
         return CountingReadTransaction(self.inner.begin_read(), self._tally)
 
-    def begin_write(self) -> CountingWriteTransaction:
+    def begin_write(self, *, wait_s: float | None = None) -> CountingWriteTransaction:
         self._tally.add("begin_write")
-        return CountingWriteTransaction(self.inner.begin_write(), self._tally)
+        return CountingWriteTransaction(self.inner.begin_write(wait_s=wait_s), self._tally)
 
     def copy_to(self, path: str, *, compact: bool) -> None:
         self._tally.add("copy_to")

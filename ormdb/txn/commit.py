@@ -20,7 +20,7 @@ Invariants (held by tests/property/test_writes_model.py and tests/crash/):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ormdb import limits
@@ -131,6 +131,7 @@ class OpenCommit:
             self._txn.commit()
         finally:
             self._txn.abort()  # harmless after the commit
+        self._committer.on_commit(changes.counted())
         return self.version
 
     def abort(self) -> None:
@@ -147,7 +148,8 @@ class Committer:
     """Makes commits, one at a time.
 
     `layout_at` gives the layout of a schema version as seen by a transaction; `pinned` the
-    oldest version that an open snapshot still reads, which reclaim must not pass.
+    oldest version that an open snapshot still reads, which reclaim must not pass; `on_commit` is
+    told of each commit how many rows of each entity it changed.
     """
 
     def __init__(
@@ -158,12 +160,14 @@ class Committer:
         layout_at: Callable[[WriteTransaction, int], Layout],
         pinned: Callable[[], int | None],
         retention_us: int,
+        on_commit: Callable[[Mapping[int, int]], None] = lambda changed: None,
     ) -> None:
         self.engine = engine
         self.clock = clock
         self._layout_at = layout_at
         self._pinned = pinned
         self._retention_us = retention_us
+        self.on_commit = on_commit
 
     def commit(self, request: CommitRequest) -> CommitResult:
         """Run a whole request.

@@ -135,11 +135,11 @@ class LmdbEngine:
         opened.owner = self
         return LmdbReadTransaction(environment, opened)
 
-    def begin_write(self) -> LmdbWriteTransaction:
+    def begin_write(self, *, wait_s: float | None = None) -> LmdbWriteTransaction:
         self._check_open()
         if self._read_only:
             raise ReadOnlyError(f"{self.path} is open for reading only; open it for writing")
-        raw, handles = self._environment.begin_write()
+        raw, handles = self._environment.begin_write(wait_s)
         writer = LmdbWriteTransaction(self._environment, raw, handles)
         self._writer = writer
         if not self._is_open:  # closed by another thread while we waited

@@ -199,11 +199,11 @@ class Environment:
 
     # --- writing --------------------------------------------------------------------------
 
-    def begin_write(self) -> tuple[RawTransaction, Handles]:
+    def begin_write(self, wait_s: float | None = None) -> tuple[RawTransaction, Handles]:
         """Become the one writer; `end_write` must follow."""
         if self.settings.read_only:
             raise ReadOnlyError(f"{self.path} is open for reading only; open it for writing")
-        self.writer.acquire(self.settings.writer_wait_s)
+        self.writer.acquire(self.settings.writer_wait_s if wait_s is None else wait_s)
         try:
             self._make_room()
             return self._begin_write()
