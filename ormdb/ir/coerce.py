@@ -125,6 +125,12 @@ _LITERAL_TYPES: Final[tuple[tuple[Type, type], ...]] = (
 )
 
 
+def is_nan(value: Value) -> bool:
+    """Whether a number is none."""
+    # A signaling NaN can be neither compared nor made a float.
+    return value.is_nan() if isinstance(value, decimal.Decimal) else math.isnan(value)
+
+
 def a_type(kind: Type | None) -> str:
     return "NULL" if kind is None else a_class(type(kind))
 
@@ -152,7 +158,7 @@ def _coerce_number(kind: Type, value: Value, where: str) -> Value:
             "use a smaller number",
             where=where,
         )
-    if isinstance(value, float) and math.isnan(value):
+    if is_nan(value):
         raise QueryError(f"{where} is compared with nan; write `is None` for a missing value")
     match kind:
         case IntType():

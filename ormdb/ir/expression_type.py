@@ -19,7 +19,6 @@ tests/unit/ir/test_expression_type.py):
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn, TypeAlias, TypeGuard, assert_never
@@ -27,7 +26,7 @@ from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 from ormdb import limits
 from ormdb.errors import LimitError, ParameterError, QueryError
 from ormdb.ir.aggregates import aggregate_type, is_of_related, refuse_aggregate, refuse_related
-from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, literal_type
+from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, is_nan, literal_type
 from ormdb.ir.expr import (
     Aggregate,
     And,
@@ -409,7 +408,7 @@ def _literal(value: Value) -> Typed:
     kind = literal_type(value)
     if isinstance(kind, IntType) and not limits.INT_MIN <= value <= limits.INT_MAX:
         raise QueryError(f"the {show_value(value)} does not fit 64 bits; use a smaller number")
-    if isinstance(kind, FloatType) and math.isnan(value):
+    if isinstance(kind, FloatType | DecimalType) and is_nan(value):
         raise QueryError("nan is no value; write `is None` for a missing one")
     return Typed(Literal(value=value), kind, False, f"the {show_value(value)}")
 

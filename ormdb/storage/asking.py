@@ -24,7 +24,7 @@ from ormdb.ir.function_type import read_document
 from ormdb.ir.patterns import read_pattern
 from ormdb.ir.search import read_search
 from ormdb.ir.show import show_value
-from ormdb.ir.value import Type, Value
+from ormdb.ir.value import TextType, Type, Value
 from ormdb.storage.records import stored_value
 
 # What each function does with a value v that is not NULL and with what it was given, g.
@@ -68,15 +68,22 @@ class Question:
             case "has":
                 assert self.item is not None
                 return stored_value(self.item, coerce_value(self.item, value, "an item"))
-            case _ if not isinstance(value, str):
+            case _ if isinstance(value, str):
+                # Half of a surrogate pair stands in no text, and in no key that a range begins at.
+                text = coerce_value(TextType(), value, f"what {self.name}() looks for")
+                return self._of_text(text)
+            case _:
                 raise QueryError(
                     f"{self.name}() looks for a text; give one, not {show_value(value)}"
                 )
+
+    def _of_text(self, text: str) -> Value:
+        match self.name:
             case "matches":
-                return read_search(value)
+                return read_search(text)
             case "like" | "ilike":
-                return read_pattern(value, folded=self.name == "ilike")
+                return read_pattern(text, folded=self.name == "ilike")
             case "istarts_with" | "iends_with" | "icontains":
-                return value.casefold()
+                return text.casefold()
             case _:
-                return value
+                return text
