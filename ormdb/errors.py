@@ -7,7 +7,8 @@
     │   ├── ValueTypeError, ValueRangeError
     │   ├── ConstraintError ── RequiredError, UniqueError, ForeignKeyError, CheckError, ...
     │   ├── NotFoundError, NotOneError, NotLoadedError, FrozenError
-    │   ├── ClosedError, ReadOnlyError, ThreadError, ForkError, ImportFileError, FormatError
+    │   ├── ClosedError, ReadOnlyError, ThreadError, ForkError, FormatError
+    │   ├── ImportFileError, ColumnSourceError
     │   └── HistoryError    the past that was asked for is no longer (or not yet) kept
     ├── LimitError ── BudgetError            ask for less, or raise the limit
     ├── CancelledError      another thread wanted the call to end
@@ -172,6 +173,10 @@ class FormatError(UsageError, code="database.format"):
 
 class ImportFileError(UsageError, code="import.file"):
     """A file to import is missing, unreadable or malformed."""
+
+
+class ColumnSourceError(UsageError, code="load.source"):
+    """What columns were to be loaded from failed, or does not keep to Arrow's rules."""
 
 
 class HistoryError(UsageError, code="history.unavailable"):

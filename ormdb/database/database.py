@@ -28,7 +28,7 @@ from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
-from ormdb.database.loading import BulkLoad, Progress
+from ormdb.database.loading import BulkLoad, Progress, Rows
 from ormdb.database.maintenance import (
     CompactOutcome,
     ReclaimOutcome,
@@ -296,7 +296,7 @@ class Database(ReadQueries, TypedSession):
     def bulk_load(
         self,
         entity: str | type[Entity],
-        rows: Iterable[RowDict | Entity],
+        rows: Rows,
         *,
         progress: Progress | None = None,
         total: int | None = None,
@@ -305,7 +305,8 @@ class Database(ReadQueries, TypedSession):
 
         Args:
           entity: which entity, by name or class.
-          rows: dicts by field name, or entity objects; consumed once, in chunks.
+          rows: dicts by field name, or entity objects; or what gives an Arrow stream, as a
+            DataFrame or a Table does, with a column for each field. Consumed once, in chunks.
           progress: called with (rows done, rows in all or None) after each chunk.
           total: how many rows there will be, if known.
 
@@ -314,6 +315,7 @@ class Database(ReadQueries, TypedSession):
 
         Raises:
           ConstraintError and its like: a row was refused; nothing was loaded.
+          ColumnSourceError: the Arrow stream failed; nothing was loaded.
         """
         self._require_open()
         load = BulkLoad(self.committer, principal=self._context.principal)
@@ -321,7 +323,7 @@ class Database(ReadQueries, TypedSession):
 
     def bulk_load_all(
         self,
-        loads: Iterable[tuple[str | type[Entity], Iterable[RowDict | Entity]]],
+        loads: Iterable[tuple[str | type[Entity], Rows]],
         *,
         progress: Progress | None = None,
         total: int | None = None,

@@ -1,7 +1,7 @@
 """Bulk load: many rows in one commit, a chunk of one entity at a time.
 
     rows ─▶ chunks of BULK_CHUNK_ROWS ─▶ checked by column ─▶ probed ─▶ row space
-                                                                └─▶ index entries, held back,
+    columns of an Arrow stream ─▶ ──┘                           └─▶ index entries, held back,
                                                                     sorted and put at the end
 
 Rows may refer to rows that come later in the load, of the same entity or of another one: such
@@ -19,14 +19,16 @@ from itertools import islice
 from typing import TypeAlias
 
 from ormdb import limits
-from ormdb.errors import QueryError
-from ormdb.ir.value import RowDict
+from ormdb.errors import QueryError, UsageError
+from ormdb.ir.arrow_source import ArrowSource, ColumnChunk, GivesArrow
+from ormdb.ir.value import RowDict, Type
 from ormdb.model.drafts import row_of
 from ormdb.model.entity import Entity
 from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.txn.commit import Committer, OpenCommit
 
 Progress: TypeAlias = Callable[[int, int | None], None]
+Rows: TypeAlias = Iterable[RowDict | Entity] | GivesArrow
 
 
 class BulkLoad:
@@ -38,7 +40,7 @@ class BulkLoad:
 
     def run(
         self,
-        loads: Sequence[tuple[str, Iterable[RowDict | Entity]]],
+        loads: Sequence[tuple[str, Rows]],
         *,
         progress: Progress | None,
         total: int | None,
@@ -51,10 +53,11 @@ class BulkLoad:
             done = 0
             for name, rows in loads:
                 entity = _entity(commit, name)
-                for chunk in _chunks(rows):
-                    for relation, key in commit.applier.load(entity, chunk, incomplete=waiting):
+                before = done
+                for chunk in _chunks(entity, rows):
+                    for relation, key in _load(commit, entity, chunk, waiting, done - before):
                         late.setdefault(relation.relation.id, (relation, []))[1].append(key)
-                    done += len(chunk)
+                    done += chunk.count if isinstance(chunk, ColumnChunk) else len(chunk)
                     if progress is not None:
                         progress(done, total)
                 # What follows may refer to these rows, and finds them by their entries.
@@ -70,13 +73,53 @@ class BulkLoad:
             commit.abort()
 
 
-def _chunks(rows: Iterable[RowDict | Entity]) -> Iterator[list[RowDict]]:
+def _load(
+    commit: OpenCommit,
+    entity: EntityLayout,
+    chunk: list[RowDict] | ColumnChunk,
+    incomplete: list[str],
+    first_row: int,
+) -> list[tuple[RelationLayout, bytes]]:
+    try:
+        return commit.applier.load(entity, chunk, incomplete=incomplete)
+    except UsageError as error:
+        row = error.details.get("row")
+        if row is None:
+            raise
+        # A chunk counts its own rows; whoever gave them counts all of them.
+        error.details["row"] = row + first_row
+        said = error.message.replace(f"(row {row})", f"(row {row + first_row})")
+        error.message = said if "(row " in said else f"{said} (row {row + first_row})"
+        error.args = (error.message,)
+        raise
+
+
+def _chunks(entity: EntityLayout, rows: Rows) -> Iterator[list[RowDict] | ColumnChunk]:
+    if isinstance(rows, GivesArrow):
+        yield from _column_chunks(entity, rows)
+        return
     given = iter(rows)
     while chunk := list(islice(given, limits.BULK_CHUNK_ROWS)):
         if isinstance(chunk[0], dict):
             yield [row if isinstance(row, dict) else row_of(row) for row in chunk]
         else:
             yield [row_of(row) if isinstance(row, Entity) else row for row in chunk]
+
+
+def _column_chunks(entity: EntityLayout, rows: GivesArrow) -> Iterator[ColumnChunk]:
+    with ArrowSource(rows) as source:
+        kinds: dict[str, Type] = {}
+        for name in source.names:
+            field = entity.fields.get(name)
+            if field is None:
+                raise QueryError(
+                    f"{entity.name} has no field {name!r}; its fields are "
+                    f"{', '.join(entity.fields)}: rename the column, or leave it out",
+                    entity=entity.name,
+                    field=name,
+                )
+            kinds[name] = field.type
+        yield from source.chunks(kinds, entity.name)
 
 
 def _entity(commit: OpenCommit, name: str) -> EntityLayout:

@@ -20,7 +20,7 @@ The layout is Arrow's.  Numbers are little endian, whatever the machine is; Arro
 a process wants them in the machine's own order, so the order is a parameter.  Buffers are made when
 they are asked for and kept by nobody but who asked.  No Python function runs per value.
 
-Invariants (held by tests/unit/ir/test_columns.py):
+Invariants (held by tests/unit/ir/test_columns.py and tests/property/test_arrow_round_trip.py):
   1. A column of canonical values of a type has buffers that say each of them exactly.
   2. The buffer of a value that is not there has a value all the same, and its bit is not set.
   3. The buffers of an empty column show the layout of the type.

@@ -22,6 +22,7 @@ from typing import Any, assert_never
 
 from ormdb.clock import Clock
 from ormdb.errors import CorruptionError, NotFoundError, QueryError
+from ormdb.ir.arrow_source import ColumnChunk
 from ormdb.ir.check import checker
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.value import RowDict, Value
@@ -140,11 +141,19 @@ class Applier:
         return [identity_of(entity, row) for row in rows]
 
     def load(
-        self, entity: EntityLayout, dicts: Sequence[RowDict], *, incomplete: Container[str]
+        self,
+        entity: EntityLayout,
+        given: Sequence[RowDict] | ColumnChunk,
+        *,
+        incomplete: Container[str],
     ) -> list[tuple[RelationLayout, bytes]]:
         """Insert rows of a bulk load; the references into `incomplete` entities, of which more
         rows will come, that have no target yet."""
-        rows = self._builder(entity).build(dicts, self._moment)
+        builder = self._builder(entity)
+        if isinstance(given, ColumnChunk):
+            rows = builder.build_columns(given.values, given.count, self._moment)
+        else:
+            rows = builder.build(given, self._moment)
         unresolved: dict[str, list[int]] = {
             relation.name: [] for relation in entity.outgoing if relation.target.name in incomplete
         }

@@ -108,7 +108,26 @@ class RowBuilder:
           QueryError: a row names a field that the entity does not have.
           RequiredError, ImmutableError, ValueTypeError, ValueRangeError: a value is refused.
         """
-        columns = self._transposed(rows)
+        return self._built(self._transposed(rows), len(rows), moment)
+
+    def build_columns(
+        self, columns: Mapping[str, Sequence[Value]], count: int, moment: WriteMoment
+    ) -> list[Any]:
+        """The rows to insert, given as columns by the names of their fields.
+
+        Raises:
+          QueryError, ImmutableError: a column is no field, or is computed.
+          RequiredError, ValueTypeError, ValueRangeError: a value is refused.
+        """
+        for name in columns:
+            if name not in self._known:
+                raise self._refuse_name(name)
+        absent = [_ABSENT] * count
+        return self._built([columns.get(name, absent) for name in self._names], count, moment)
+
+    def _built(
+        self, columns: Sequence[Sequence[Value]], count: int, moment: WriteMoment
+    ) -> list[Any]:
         by_slot: dict[int, Sequence[Value]] = {}
         late: list[tuple[_Column, Sequence[Value]]] = []
         for column, values in zip(self._columns, columns, strict=True):
@@ -116,7 +135,7 @@ class RowBuilder:
                 late.append((column, values))
                 continue
             by_slot[column.field.slot] = column.stored(values, moment)
-        built = self._rows(by_slot, len(rows), moment)
+        built = self._rows(by_slot, count, moment)
         for column, values in late:
             _fill_from_expression(self.entity, column, values, built, self._clock)
         self.compute(built)
