@@ -446,8 +446,8 @@ def conditions_with(name: str, value: Value) -> Iterator[Expr]:
         yield Compare(op=op, left=ref, right=literal)
     yield InList(operand=ref, items=Literal(value=(value, value)))
     calculations: tuple[ArithmeticOp, ...] = ("+", "*", "/", "%")
-    for op in calculations:
-        yield Compare(op=">", left=Arithmetic(op=op, left=ref, right=literal), right=ref)
+    for by in calculations:
+        yield Compare(op=">", left=Arithmetic(op=by, left=ref, right=literal), right=ref)
     yield Compare(op="==", left=Call(name="coalesce", arguments=(ref, literal)), right=ref)
     yield Compare(op="<", left=K, right=literal)
     for asked in ("like", "starts_with", "icontains", "has_key", "contains_json"):
