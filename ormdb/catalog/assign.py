@@ -26,6 +26,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ormdb.catalog.declared import relation_key
+from ormdb.ir.canonical import encode_node
+from ormdb.ir.expression_type import paths_in
 from ormdb.ir.schema import (
     UNASSIGNED,
     EntityDef,
@@ -173,7 +175,8 @@ class _Assignment:
         if (
             old is not None
             and before is not None
-            and (before.fields, before.unique) == (declared.fields, declared.unique)
+            and encode_node(replace(before, id=UNASSIGNED))
+            == encode_node(replace(declared, id=UNASSIGNED))
             and _slots(old, _index_fields(before)) == _slots(new, _index_fields(declared))
         ):
             return replace(declared, id=before.id)
@@ -205,7 +208,9 @@ class _Assignment:
 
 
 def _index_fields(index: IndexDef) -> list[str]:
-    return [part.field for part in index.fields]
+    """The fields that an index is made of, those of its condition included."""
+    asked = () if index.condition is None else paths_in(index.condition)
+    return [*(part.field for part in index.fields), *sorted(path[0] for path in asked)]
 
 
 def _slots(entity: EntityDef, names: Iterable[str]) -> list[int]:

@@ -22,6 +22,7 @@ from ormdb.ir.canonical import signature
 from ormdb.ir.check import canonical_value
 from ormdb.ir.coerce import coerce_value
 from ormdb.ir.evaluate import Resolve, Resolved, coerce_literals
+from ormdb.ir.expr import Expr
 from ormdb.ir.schema import (
     UNASSIGNED,
     CheckDef,
@@ -129,6 +130,10 @@ def _normalize_entity(entity: EntityDef) -> EntityDef:
     return replace(
         entity,
         fields=tuple(_normalize_field(entity, field, resolve) for field in entity.fields),
+        indexes=tuple(
+            replace(index, condition=_normalize_condition(index.condition, resolve))
+            for index in entity.indexes
+        ),
         checks=tuple(
             replace(
                 check, expression=coerce_literals(check.expression, resolve, expected=BoolType())
@@ -136,6 +141,12 @@ def _normalize_entity(entity: EntityDef) -> EntityDef:
             for check in entity.checks
         ),
     )
+
+
+def _normalize_condition(condition: Expr | None, resolve: Resolve) -> Expr | None:
+    if condition is None:
+        return None
+    return coerce_literals(condition, resolve, expected=BoolType())
 
 
 def _normalize_field(entity: EntityDef, field: FieldDef, resolve: Resolve) -> FieldDef:

@@ -180,7 +180,7 @@ def _field(where: str, old: FieldDef, new: FieldDef) -> Iterator[Change]:
 
 
 def _index(entity: str, old: IndexDef | None, new: IndexDef | None) -> Iterator[Change]:
-    if old == new:
+    if _same(old, new):
         return
     if new is None:
         assert old is not None

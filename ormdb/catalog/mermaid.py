@@ -62,7 +62,9 @@ def _entity(entity: EntityDef, bundle: SchemaBundle, alias: str) -> Iterator[str
     shown = alias if alias == entity.name else f'{alias}["{_quoted(entity.name)}"]'
     foreign = {name for r in bundle.relations if r.source == entity.name for name in r.fields}
     unique = {
-        index.fields[0].field for index in entity.indexes if index.unique and len(index.fields) == 1
+        index.fields[0].field
+        for index in entity.indexes
+        if index.unique and index.condition is None and len(index.fields) == 1
     }
     yield f"  {shown} {{"
     for field in entity.fields:

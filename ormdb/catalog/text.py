@@ -11,6 +11,7 @@
       gain: int? computed dep_delay - arr_delay
       origin_faa: text
       index by_origin on origin_faa, dep_delay desc
+      index late on dep_delay where dep_delay > 60
       check plausible: dep_delay > -1440
 
     relation Flight.origin (origin_faa) -> Airport (faa)
@@ -28,7 +29,8 @@ Invariants (held by tests/unit/catalog/test_text.py and tests/property/test_cata
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from ormdb.catalog.text_reader import HEADER, bundle_from_text
 from ormdb.ir.scan import quote_name, quote_text
@@ -40,6 +42,7 @@ from ormdb.ir.schema import (
     FieldDef,
     IndexDef,
     IndexField,
+    IndexKind,
     LiteralDefault,
     NowDefault,
     RelationDef,
@@ -61,6 +64,13 @@ __all__ = [
     "relation_text",
     "through_text",
 ]
+
+
+_KINDS: Final[Mapping[IndexKind, str]] = {
+    "ordered": "",
+    "inverted": "inverted ",
+    "full_text": "full text ",
+}
 
 
 def bundle_to_text(bundle: SchemaBundle) -> str:
@@ -101,8 +111,11 @@ def computed_text(computed: Computed) -> str:
 
 def index_text(index: IndexDef) -> str:
     """An index, on one line."""
-    unique = "unique " if index.unique else ""
-    return f"{unique}index {quote_name(index.name)} on {_columns(index.fields)}"
+    kind = "unique " if index.unique else _KINDS[index.kind]
+    text = f"{kind}index {quote_name(index.name)} on {_columns(index.fields)}"
+    if index.condition is not None:
+        text += f" where {format_expression(index.condition)}"
+    return text
 
 
 def relation_text(relation: RelationDef) -> str:

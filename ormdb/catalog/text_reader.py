@@ -31,6 +31,7 @@ from ormdb.ir.schema import (
     FieldDef,
     IndexDef,
     IndexField,
+    IndexKind,
     LiteralDefault,
     NowDefault,
     OnDelete,
@@ -48,6 +49,7 @@ T = TypeVar("T")
 
 HEADER: Final = "ormdb schema 1"
 _LINES_SHOWN_MAX: Final = 100
+_KINDS: Final[dict[str, IndexKind]] = {"inverted": "inverted", "full": "full_text"}
 _DEFAULTS: Final[dict[str, Default]] = {
     "now": NowDefault(),
     "uuid7": Uuid7Default(),
@@ -260,7 +262,9 @@ class _Reader:
             self._field = _scan_field(name, scanner)
             entity.fields.append(self._field)
             return
-        match scanner.expect_word("doc", "identity", "index", "unique", "check"):
+        match scanner.expect_word(
+            "doc", "identity", "index", "unique", "inverted", "full", "check"
+        ):
             case "doc":
                 entity.doc.append(scanner.take_text())
             case "identity":
@@ -271,9 +275,12 @@ class _Reader:
                 expression = parse_expression(scanner.take_rest())
                 entity.checks.append(CheckDef(name=check, expression=expression))
             case word:
-                if word == "unique":
+                if word == "full":
+                    scanner.expect_word("text")
+                if word != "index":
                     scanner.expect_word("index")
-                entity.indexes.append(_scan_index(scanner, unique=word == "unique"))
+                kind = _KINDS.get(word, "ordered")
+                entity.indexes.append(_scan_index(scanner, kind, unique=word == "unique"))
 
     def _read_field_property(self, scanner: Scanner) -> None:
         if self._field is None:
@@ -314,11 +321,14 @@ def _scan_computed(word: str, scanner: Scanner) -> Computed:
     return Computed(expression=expression, stored=word == "stored")
 
 
-def _scan_index(scanner: Scanner, *, unique: bool) -> IndexDef:
+def _scan_index(scanner: Scanner, kind: IndexKind, *, unique: bool) -> IndexDef:
     name = scanner.take_name()
     scanner.expect_word("on")
     columns = _scan_list(scanner, lambda: _scan_column(scanner))
-    return IndexDef(name=name, fields=columns, unique=unique)
+    condition = None
+    if scanner.take_word("where") is not None:
+        condition = parse_expression(scanner.take_rest())
+    return IndexDef(name=name, fields=columns, unique=unique, kind=kind, condition=condition)
 
 
 def _scan_column(scanner: Scanner) -> IndexField:

@@ -23,8 +23,9 @@ from typing import Final
 
 from ormdb import limits
 from ormdb.catalog.validate_fields import check_fields
+from ormdb.catalog.validate_indexes import check_index, check_stored_scalars
 from ormdb.errors import SchemaError
-from ormdb.ir.schema import EntityDef, IndexDef, RelationDef, SchemaBundle, ThroughDef
+from ormdb.ir.schema import EntityDef, RelationDef, SchemaBundle, ThroughDef
 from ormdb.ir.show import show_value
 from ormdb.ir.value import DecimalType, TextType, Type, is_scalar
 
@@ -103,7 +104,8 @@ def _entity(entity: EntityDef) -> Iterable[str]:
     yield from _repeated(entity.name, "index", [index.name for index in entity.indexes])
     yield from _repeated(entity.name, "check", [check.name for check in entity.checks])
     for index in entity.indexes:
-        yield from _index(entity, index)
+        yield from name_problems(f"index {index.name!r} of {entity.name}", index.name)
+        yield from check_index(entity, index)
     for check in entity.checks:
         yield from name_problems(f"check {check.name!r} of {entity.name}", check.name)
 
@@ -124,33 +126,6 @@ def _identity(entity: EntityDef) -> Iterable[str]:
             yield f"{entity.name}.{name} is part of the identity and cannot be optional"
         if field.computed is not None:
             yield f"{entity.name}.{name} is computed and cannot be part of the identity"
-
-
-def _index(entity: EntityDef, index: IndexDef) -> Iterable[str]:
-    where = f"index {index.name!r} of {entity.name}"
-    yield from name_problems(where, index.name)
-    if not index.fields:
-        yield f"{where} has no fields; name at least one"
-    if len(index.fields) > limits.ORDER_FIELDS_MAX:
-        yield f"{where} has {len(index.fields)} fields; {limits.ORDER_FIELDS_MAX} at most"
-    names = [part.field for part in index.fields]
-    yield from _repeated(where, "field", names)
-    yield from _stored_scalars(where, entity, names)
-
-
-def _stored_scalars(where: str, entity: EntityDef, names: Iterable[str]) -> Iterable[str]:
-    fields = {field.name: field for field in entity.fields}
-    for name in dict.fromkeys(names):
-        field = fields.get(name)
-        if field is None:
-            yield f"{where} names {name!r}, which is not a field of {entity.name}"
-        elif not is_scalar(field.type):
-            yield f"{where} names {entity.name}.{name}, which is no scalar; only scalars sort"
-        elif field.computed is not None and not field.computed.stored:
-            yield (
-                f"{where} names {entity.name}.{name}, which is computed when read; "
-                "declare it stored"
-            )
 
 
 # --- relations ----------------------------------------------------------------------------------
@@ -190,8 +165,8 @@ def _relation_fields(
         return
     yield from _repeated(where, "field", relation.fields)
     broken = [
-        *_stored_scalars(where, source, relation.fields),
-        *_stored_scalars(where, target, relation.target_fields),
+        *check_stored_scalars(where, source, relation.fields),
+        *check_stored_scalars(where, target, relation.target_fields),
     ]
     yield from broken
     if broken:
@@ -260,7 +235,7 @@ def _through(
         yield f"{where} goes in and out by the same relation {through.near!r}; name two"
     names = [part.field for part in through.order]
     yield from _repeated(f"the order of {where}", "field", names)
-    yield from _stored_scalars(f"the order of {where}", entities[through.edge], names)
+    yield from check_stored_scalars(f"the order of {where}", entities[through.edge], names)
 
 
 def _members(entity: EntityDef, bundle: SchemaBundle) -> Iterable[str]:
@@ -289,7 +264,9 @@ def _members(entity: EntityDef, bundle: SchemaBundle) -> Iterable[str]:
 def _has_unique_index(entity: EntityDef, names: Sequence[str]) -> bool:
     wanted = sorted(names)
     return any(
-        index.unique and sorted(part.field for part in index.fields) == wanted
+        index.unique
+        and index.condition is None
+        and sorted(part.field for part in index.fields) == wanted
         for index in entity.indexes
     )
 

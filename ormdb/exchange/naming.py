@@ -104,7 +104,7 @@ def unique_fields(entity: EntityDef) -> Iterator[tuple[str, ...]]:
     """Every list of fields whose values tell rows apart, the identity first."""
     yield entity.identity
     for index in entity.indexes:
-        if index.unique:
+        if index.unique and index.condition is None:
             yield tuple(part.field for part in index.fields)
 
 

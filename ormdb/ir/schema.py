@@ -23,6 +23,7 @@ from ormdb.ir.expr import Expr
 from ormdb.ir.value import Type, Value
 
 UNASSIGNED: Final = -1
+IndexKind: TypeAlias = Choice["ordered", "inverted", "full_text"]
 OnDelete: TypeAlias = Choice["restrict", "cascade", "set_null", "no_action"]
 
 
@@ -92,15 +93,23 @@ class IndexField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexDef:
-    """An ordered index over scalar fields.
+    """An index: ordered over scalar fields, or of tokens.
 
-    A unique index refuses a second row with the same values, unless one of them is NULL.
-    NULL sorts before every value, and after every value in a descending column.
+    ordered     by the values of its fields; NULL sorts before every value, and after every value
+                in a descending column
+    inverted    over one list, by its items, or over one JSON field, by its keys and scalars
+    full_text   over texts, by the tokens of all of them together
+
+    With a condition it is *partial*: it holds only the rows for which the condition is true.  A
+    unique index refuses a second row with the same values among the rows it holds, unless one of
+    the values is NULL.
     """
 
     name: str
     fields: tuple[IndexField, ...]
     unique: bool = False
+    kind: IndexKind = "ordered"
+    condition: Expr | None = None
     id: int = UNASSIGNED
 
 

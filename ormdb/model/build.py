@@ -263,26 +263,39 @@ def _index_defs(declaration: Declaration, findings: Findings) -> Iterator[IndexD
     for one in declaration.attributes.values():
         if isinstance(one, DeclaredField):
             if one.options.unique:
-                yield _named_index(None, (IndexField(field=one.name),), unique=True)
+                yield _plain_index((IndexField(field=one.name),), unique=True)
             if one.options.index:
-                yield _named_index(None, (IndexField(field=one.name),), unique=False)
+                yield _plain_index((IndexField(field=one.name),), unique=False)
         elif isinstance(one, DeclaredOne) and one.options.unique:
             names = findings.attempt(one.where, one.foreign_names) or ()
             parts = tuple(IndexField(field=name) for name in names)
-            yield _named_index(None, parts, unique=True)
+            yield _plain_index(parts, unique=True)
     where = declaration.entity.__name__
     for given in declaration.indexes:
         if not isinstance(given, DeclaredIndex):
             findings.add(where, f"{given!r} in __indexes__ is no index; write index(...)")
             continue
-        findings.unknown(where, given.unknown, "index()", "unique, name")
+        is_ordered = given.kind == "ordered"
+        function = "index()" if is_ordered else f"{given.kind}()"
+        known = "unique, where, name" if is_ordered else "where, name"
+        findings.unknown(where, given.unknown, function, known)
         parts = tuple(index_field(declaration, column) for column in given.columns)
-        yield _named_index(given.name, parts, unique=given.unique)
+        usual = index_name((p.field for p in parts), unique=given.unique, kind=given.kind)
+        condition = given.where
+        yield IndexDef(
+            name=given.name or usual,
+            fields=parts,
+            unique=given.unique,
+            kind=given.kind,
+            condition=None
+            if condition is None
+            else findings.attempt(where, _expression, condition),
+        )
 
 
-def _named_index(name: str | None, parts: tuple[IndexField, ...], *, unique: bool) -> IndexDef:
-    usual = index_name((part.field for part in parts), unique=unique)
-    return IndexDef(name=name or usual, fields=parts, unique=unique)
+def _plain_index(parts: tuple[IndexField, ...], *, unique: bool) -> IndexDef:
+    name = index_name((part.field for part in parts), unique=unique)
+    return IndexDef(name=name, fields=parts, unique=unique)
 
 
 def _check_defs(declaration: Declaration, findings: Findings) -> Iterator[CheckDef]:

@@ -25,6 +25,7 @@ from ormdb.ir.schema import (
     EntityDef,
     IndexDef,
     IndexField,
+    IndexKind,
     OnDelete,
     RelationDef,
     ThroughDef,
@@ -167,7 +168,7 @@ def with_back_indexes(
         entity = found[relation.source]
         if not relation.inverse_one or set(relation.fields) == set(entity.identity):
             continue
-        if any(index.unique and _same(index, relation.fields) for index in entity.indexes):
+        if any(_is_key(index, relation.fields) for index in entity.indexes):
             continue
         parts = tuple(IndexField(field=name) for name in relation.fields)
         made = IndexDef(name=index_name(relation.fields, unique=True), fields=parts, unique=True)
@@ -175,8 +176,13 @@ def with_back_indexes(
     return tuple(found[entity.name] for entity in entities)
 
 
-def _same(index: IndexDef, names: Sequence[str]) -> bool:
-    return sorted(part.field for part in index.fields) == sorted(names)
+def _is_key(index: IndexDef, names: Sequence[str]) -> bool:
+    """Whether no two rows have the same values in these fields, because of an index."""
+    return (
+        index.unique
+        and index.condition is None
+        and sorted(part.field for part in index.fields) == sorted(names)
+    )
 
 
 # --- many to many -----------------------------------------------------------------------------
@@ -252,9 +258,10 @@ def _front(edge: Declaration, name: str) -> DeclaredOne:
 # --- names of indexes -------------------------------------------------------------------------
 
 
-def index_name(names: Iterable[str], *, unique: bool) -> str:
+def index_name(names: Iterable[str], *, unique: bool = False, kind: IndexKind = "ordered") -> str:
     """Return what an index is called that was given no name."""
-    return "_".join(["unique" if unique else "by", *names])
+    usual = "by" if kind == "ordered" else kind
+    return "_".join(["unique" if unique else usual, *names])
 
 
 def index_field(declaration: Declaration, column: object) -> IndexField:

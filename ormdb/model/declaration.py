@@ -24,7 +24,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from ormdb.errors import SchemaError, UsageError
 from ormdb.ir.expr import Expr
-from ormdb.ir.schema import Default
+from ormdb.ir.schema import Default, IndexKind
 from ormdb.model.annotation import Convert, Refinement, Scope, ValueKind, argument_of, read_kind
 
 Options = TypeVar("Options", bound="FieldOptions | OneOptions | ManyOptions")
@@ -46,8 +46,6 @@ MISSING: Final = _Missing()
 NOT_BUILT: Final[Mapping[str, str]] = {
     "created_at": "created timestamps are",
     "default_order": "a default order is",
-    "full_text": "a full text index is",
-    "inverted": "an inverted index is",
     "mask": "a field mask is",
     "masks": "field masks are",
     "order": "a default order is",
@@ -59,7 +57,6 @@ NOT_BUILT: Final[Mapping[str, str]] = {
     "soft_delete": "soft delete is",
     "updated_at": "updated timestamps are",
     "was": "a declared rename is",
-    "where": "a partial index is",
 }
 
 
@@ -131,10 +128,13 @@ class ManyOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredIndex:
-    """What `index(...)` was given; a column is a name or the field object of the class body."""
+    """What `index(...)`, `inverted(...)` or `full_text(...)` was given; a column is a name or the
+    field object of the class body."""
 
     columns: tuple[Any, ...]
+    kind: IndexKind
     unique: bool
+    where: str | Expr | None
     name: str | None
     unknown: Mapping[str, object]
 

@@ -48,9 +48,9 @@ from ormdb.ir.value import (
 )
 from ormdb.model.annotation import Json, Scope
 from ormdb.model.body import declare_member
-from ormdb.model.declaration import declaration_of
+from ormdb.model.declaration import DeclaredIndex, declaration_of
 from ormdb.model.entity import Entity, EntityMeta
-from ormdb.model.fields import Field, Many, Marker, One, check, index
+from ormdb.model.fields import Field, Many, Marker, One, check
 from ormdb.model.members import (
     Names,
     index_columns,
@@ -152,7 +152,14 @@ def _fill_class(
 
 def _index(entity: str, declared: IndexDef, names: Names) -> object:
     columns = index_columns(entity, declared.fields, names)
-    return index(*columns, unique=declared.unique, name=declared.name)
+    return DeclaredIndex(
+        columns=columns,
+        kind=declared.kind,
+        unique=declared.unique,
+        where=declared.condition,
+        name=declared.name,
+        unknown={},
+    )
 
 
 def _check(declared: CheckDef) -> object:

@@ -352,12 +352,51 @@ def desc(column: str | Field[Any]) -> Descending:
 def index(
     *columns: str | Field[Any] | Descending,
     unique: bool = False,
+    where: str | Expr | None = None,
     name: str | None = None,
     **unknown: Never,
 ) -> DeclaredIndex:
-    """Declare an index over several columns, for `__indexes__`."""
+    """Declare an index over several columns, for `__indexes__`.
+
+    Args:
+      columns: names or fields of the class; `desc("...")` for one that descends.
+      unique: no two rows have the same values, among those that the index holds.
+      where: the index holds only rows for which this is true, as in `where="closed is None"`.
+      name: what it is called, if not by its columns.
+    """
     given = cast("Mapping[str, object]", unknown)
-    return DeclaredIndex(columns=columns, unique=unique, name=name, unknown=given)
+    return DeclaredIndex(
+        columns=columns, kind="ordered", unique=unique, where=where, name=name, unknown=given
+    )
+
+
+def inverted(
+    column: str | Field[Any],
+    *,
+    where: str | Expr | None = None,
+    name: str | None = None,
+    **unknown: Never,
+) -> DeclaredIndex:
+    """Declare an index over the items of a list, or the keys and values of JSON, for
+    `__indexes__`; it serves has(), or has_key() and contains_json()."""
+    given = cast("Mapping[str, object]", unknown)
+    return DeclaredIndex(
+        columns=(column,), kind="inverted", unique=False, where=where, name=name, unknown=given
+    )
+
+
+def full_text(
+    *columns: str | Field[Any],
+    where: str | Expr | None = None,
+    name: str | None = None,
+    **unknown: Never,
+) -> DeclaredIndex:
+    """Declare an index over the words of one text or of several together, for `__indexes__`; it
+    serves matches() of exactly these texts."""
+    given = cast("Mapping[str, object]", unknown)
+    return DeclaredIndex(
+        columns=columns, kind="full_text", unique=False, where=where, name=name, unknown=given
+    )
 
 
 def check(condition: str | Expr, *, name: str | None = None, **unknown: Never) -> DeclaredCheck:

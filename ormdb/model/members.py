@@ -136,6 +136,7 @@ def shorthand_count(entity: EntityDef) -> int:
     for count, one in enumerate(entity.indexes):
         named = index_name((part.field for part in one.fields), unique=one.unique)
         plain = len(one.fields) == 1 and not one.fields[0].descending and one.name == named
+        plain = plain and one.kind == "ordered" and one.condition is None
         here = (position[one.fields[0].field], not one.unique)
         if not plain or here <= before:
             return count

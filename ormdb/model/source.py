@@ -184,9 +184,13 @@ class _Writer:
             columns = index_columns(entity.name, index.fields, self._names)
             options = [self._option(column, None) for column in columns]
             options += ["unique=True"] if index.unique else []
-            usual = index_name((part.field for part in index.fields), unique=index.unique)
+            if index.condition is not None:
+                options.append(f"where={_quoted(_expression_text(index.condition))}")
+            names = (part.field for part in index.fields)
+            usual = index_name(names, unique=index.unique, kind=index.kind)
             options += [f"name={_quoted(index.name)}"] if index.name != usual else []
-            indexes += _call(self._use("index"), options, ending=",")
+            function = "index" if index.kind == "ordered" else index.kind
+            indexes += _call(self._use(function), options, ending=",")
         checks: list[str] = []
         for number, check in enumerate(entity.checks, start=1):
             options = [_quoted(_expression_text(check.expression))]

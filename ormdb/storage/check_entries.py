@@ -14,7 +14,7 @@ Invariants (held by tests/unit/storage/test_check.py and tests/crash/test_damage
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from typing import Any, Final, Literal, TypeAlias
 
@@ -22,6 +22,7 @@ from ormdb.storage.check_rows import check_size, decode_each
 from ormdb.storage.engine import Item, ReadTransaction, Space
 from ormdb.storage.findings import Findings, number_of, row_place
 from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, IndexLayout
+from ormdb.storage.multimap import Multimap
 
 # A key with more duplicates has a tree of its own in an engine of pages, whose inner pages only
 # a search for each single duplicate puts to the test.
@@ -31,7 +32,7 @@ Run: TypeAlias = tuple[bytes, int]  # a key, and how many entries with it follow
 
 
 def check_entries(
-    txn: ReadTransaction, entity: EntityLayout, index: IndexLayout, asked: int, findings: Findings
+    txn: ReadTransaction, entity: EntityLayout, index: Multimap, asked: int, findings: Findings
 ) -> None:
     """Verify every entry of the index, and that the `asked` entries of rows are among them."""
     checker = _EntryChecker(txn, entity, index, findings)
@@ -49,24 +50,21 @@ def has_entry(txn: ReadTransaction, space: Space, key: bytes, duplicate: bytes) 
     return found is not None and found[0] == (key, duplicate)
 
 
-def keys_of(index: IndexLayout, rows: Sequence[Any]) -> list[bytes | None]:
-    """The key that each row asks for; None where there is no row, or it asks for none."""
-    names = [f"s{slot}" for slot in index.slots]
-    # An identity has no NULLs, and its encoder would stumble over one.
-    strict = index.kind == "identity"
+def keys_of(index: Multimap, rows: Sequence[Any]) -> list[Collection[bytes]]:
+    """The keys that each row asks for; none where there is no row."""
+    names = [f"s{slot}" for slot in index.required_slots]  # encoders would stumble over a NULL
     there = [
-        row is not None and not (strict and any(getattr(row, name) is None for name in names))
-        for row in rows
+        row is not None and not any(getattr(row, name) is None for name in names) for row in rows
     ]
-    keys = iter(index.encode_rows([row for row, ok in zip(rows, there, strict=True) if ok]))
-    return [next(keys) if ok else None for ok in there]
+    keys = iter(index.key_sets([row for row, ok in zip(rows, there, strict=True) if ok]))
+    return [next(keys) if ok else () for ok in there]
 
 
 class _EntryChecker:
     """Walks the entries of one multimap, with their rows beside them."""
 
     def __init__(
-        self, txn: ReadTransaction, entity: EntityLayout, index: IndexLayout, findings: Findings
+        self, txn: ReadTransaction, entity: EntityLayout, index: Multimap, findings: Findings
     ) -> None:
         self._txn = txn
         self._entity = entity
@@ -101,21 +99,22 @@ class _EntryChecker:
             if row is None:
                 self._add("entry", item, "leads to a row that is not there")
                 continue
-            if repeats and self._index.unique:
-                self._check_unique(item, row)
+            index = self._index
+            if repeats and isinstance(index, IndexLayout) and index.unique:
+                self._check_unique(index, item, row)
             kept.append(item)
             data.append(row)
         decoded = decode_each(self._entity, [row_key for _, row_key in kept], data)
         keys = keys_of(self._index, decoded)
-        for item, row, key in zip(kept, decoded, keys, strict=True):
-            if key == item[0]:
+        for item, row, asked in zip(kept, decoded, keys, strict=True):
+            if item[0] in asked:
                 self.sound += 1
             elif row is not None:  # a damaged row has been reported by itself
                 self._add("entry", item, "leads to a row of other values")
 
-    def _check_unique(self, item: Item, data: bytes) -> None:
+    def _check_unique(self, index: IndexLayout, item: Item, data: bytes) -> None:
         row = decode_each(self._entity, [item[1]], [data])[0]
-        if row is None or any(getattr(row, f"s{slot}") is None for slot in self._index.slots):
+        if row is None or any(getattr(row, f"s{slot}") is None for slot in index.slots):
             return
         self._add("unique", item, "repeats values that another row has, and must not")
 
@@ -172,15 +171,18 @@ class _EntryChecker:
 
 
 def _name_missing(
-    txn: ReadTransaction, entity: EntityLayout, index: IndexLayout, findings: Findings
+    txn: ReadTransaction, entity: EntityLayout, index: Multimap, findings: Findings
 ) -> None:
     """Look up every row that asks for an entry."""
     for batch in txn.scan(entity.rows):
         row_keys = [row_key for row_key, _ in batch if len(row_key) == ROW_KEY_BYTES]
         data = [row for row_key, row in batch if len(row_key) == ROW_KEY_BYTES]
         keys = keys_of(index, decode_each(entity, row_keys, data))
-        for row_key, key in zip(row_keys, keys, strict=True):
-            if key is not None and not has_entry(txn, index.space, key, row_key):
+        asked = [
+            (row_key, key) for row_key, each in zip(row_keys, keys, strict=True) for key in each
+        ]
+        for row_key, key in asked:
+            if not has_entry(txn, index.space, key, row_key):
                 findings.add(
                     "missing",
                     entity.name,

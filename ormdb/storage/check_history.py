@@ -24,7 +24,8 @@ from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.findings import Findings, number_of, row_place
 from ormdb.storage.head import Head
 from ormdb.storage.history import SEAL_BYTES, is_intact
-from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, IndexLayout
+from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout
+from ormdb.storage.multimap import Multimap
 
 _VERSION_BYTES = 8
 
@@ -75,7 +76,7 @@ def decode_ended(entity: EntityLayout, items: Sequence[Item]) -> list[Any]:
 
 
 def check_index_history(
-    txn: ReadTransaction, entity: EntityLayout, index: IndexLayout, findings: Findings
+    txn: ReadTransaction, entity: EntityLayout, index: Multimap, findings: Findings
 ) -> None:
     """Verify that every ended entry leads to a version with its key, which ended then."""
     space = index.history
@@ -165,7 +166,7 @@ def _check_step(
 
 
 def _check_needed(
-    txn: ReadTransaction, entity: EntityLayout, index: IndexLayout, step: _Step, findings: Findings
+    txn: ReadTransaction, entity: EntityLayout, index: Multimap, step: _Step, findings: Findings
 ) -> None:
     """See that each version can be found by its key, as of the time when it was current."""
     adjoining = [
@@ -173,9 +174,8 @@ def _check_needed(
         for row, end in zip(step.next_rows, step.ends, strict=True)
     ]
     next_keys = keys_of(index, adjoining)
-    for i, key in enumerate(keys_of(index, step.rows)):
-        if key is None or key == next_keys[i]:
-            continue
+    numbered = enumerate(keys_of(index, step.rows))
+    for i, key in [(i, key) for i, keys in numbered for key in keys if key not in next_keys[i]]:
         row_key, end = step.keys[i][:ROW_KEY_BYTES], step.keys[i][ROW_KEY_BYTES:]
         if not has_entry(txn, index.history, key, end + row_key):
             findings.add(
@@ -190,7 +190,7 @@ def _check_needed(
 def _check_ended(
     txn: ReadTransaction,
     entity: EntityLayout,
-    index: IndexLayout,
+    index: Multimap,
     items: Sequence[Item],
     findings: Findings,
 ) -> None:
@@ -201,13 +201,13 @@ def _check_ended(
         _add_entry(entity, index, items[i], "leads to no old version", findings)
     present = [(history_keys[i], row) for i, row in enumerate(found) if row is not None]
     decoded = decode_ended(entity, present)
-    for i, row, key in zip(there, decoded, keys_of(index, decoded), strict=True):
-        if row is not None and key != items[i][0]:
+    for i, row, asked in zip(there, decoded, keys_of(index, decoded), strict=True):
+        if row is not None and items[i][0] not in asked:
             _add_entry(entity, index, items[i], "leads to a version of other values", findings)
 
 
 def _add_entry(
-    entity: EntityLayout, index: IndexLayout, item: Item, fact: str, findings: Findings
+    entity: EntityLayout, index: Multimap, item: Item, fact: str, findings: Findings
 ) -> None:
     row_key = item[1][_VERSION_BYTES:]
     end = int.from_bytes(item[1][:_VERSION_BYTES], "big")

@@ -56,10 +56,19 @@ from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import BoolType, EnumType, ListType, Type, Value
 from ormdb.storage.asking import BINDINGS, SOURCES, Question
 from ormdb.storage.codegen import compile_function
-from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import is_shown_as_stored, is_stored, shown_value, stored_value
 
 _OPPOSITE: Final = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+class FieldOwner(Protocol):
+    """An entity, as far as expressions know it: its name, and its fields by name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fields(self) -> Mapping[str, FieldDef]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Place:
 
     variable: str
     field: FieldDef
-    entity: EntityLayout
+    entity: FieldOwner
     maybe_missing: bool = False  # a hop that led to no row
 
 
@@ -85,7 +94,7 @@ class Places(Protocol):
 class OwnFields:
     """The places of one entity's own fields, read from the variable r."""
 
-    def __init__(self, entity: EntityLayout) -> None:
+    def __init__(self, entity: FieldOwner) -> None:
         self._entity = entity
 
     def __call__(self, path: tuple[str, ...]) -> Place:
@@ -101,7 +110,7 @@ class Translator:
     """Translates expressions to source text, gathering the bindings the text refers to."""
 
     places: Places
-    clock: Clock
+    clock: Clock | None
     bindings: dict[str, Any] = field(default_factory=dict[str, Any])
     # Per parameter: the field it is compared with, whose stored form its value must take, or the
     # function that it is given to.
@@ -415,7 +424,7 @@ class Translator:
 class RowExpression:
     """A value computed from one row's own fields."""
 
-    def __init__(self, expr: Expr, entity: EntityLayout, clock: Clock) -> None:
+    def __init__(self, expr: Expr, entity: FieldOwner, clock: Clock) -> None:
         translator = Translator(OwnFields(entity), clock)
         code = translator.canonical(expr)
         self._run: Callable[[Any], Value] = compile_function(
@@ -428,13 +437,24 @@ class RowExpression:
 
 
 def compile_violations(
-    expr: Expr, entity: EntityLayout, clock: Clock
+    expr: Expr, entity: FieldOwner, clock: Clock
 ) -> Callable[[Sequence[Any]], list[int]]:
     """A function from decoded rows to the positions of those for which `expr` is false."""
     translator = Translator(OwnFields(entity), clock)
     code = translator.false(expr)
     source = f"def violations(rows):\n    return [i for i, r in enumerate(rows) if {code}]\n"
     return compile_function(source, "violations", translator.bindings)
+
+
+def compile_condition(expr: Expr, entity: FieldOwner) -> Callable[[Sequence[Any]], list[bool]]:
+    """A function that says for which of some decoded rows a condition is true.
+
+    The condition must not ask for the time.
+    """
+    translator = Translator(OwnFields(entity), None)
+    code = translator.true(expr)
+    source = f"def holds(rows):\n    return [True if {code} else False for r in rows]\n"
+    return compile_function(source, "holds", translator.bindings)
 
 
 class _Within:
@@ -454,7 +474,9 @@ class _Within:
 class _Evaluation:
     """`ir.evaluate` of one expression, called with the values of its paths in order."""
 
-    def __init__(self, expr: Expr, types: Mapping[tuple[str, ...], Resolved], clock: Clock) -> None:
+    def __init__(
+        self, expr: Expr, types: Mapping[tuple[str, ...], Resolved], clock: Clock | None
+    ) -> None:
         self._expr = expr
         self._types = types
         self._clock = clock

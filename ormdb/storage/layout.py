@@ -8,8 +8,9 @@
     plane id 4: not enforced                 relation/4: keyed by the value itself
 
 A `Layout` is derived from one numbered bundle and never changes; a new schema version gets a new
-one.  An identity, an ordered index and a relation are all an `IndexLayout`: a multimap from keys
-made of a row's slots to row keys, with a history beside it.
+one.  An identity, an index and a relation are all a `Multimap` from keys made of a row's slots to
+row keys, with a history beside it.  Most have one key for a row, an `IndexLayout`; an inverted or a
+full text index has as many as the row has tokens.
 
 Invariants (held by tests/unit/storage/test_layout.py):
   1. Two different things of one bundle never share a space or a slot.
@@ -19,13 +20,16 @@ Invariants (held by tests/unit/storage/test_layout.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Final, TypeAlias, cast
+from itertools import compress
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from typing import Literal as Choice
 
 from ormdb import limits
+from ormdb.ir.expr import Expr
+from ormdb.ir.expression_type import paths_in
 from ormdb.ir.schema import (
     UNASSIGNED,
     EntityDef,
@@ -35,42 +39,60 @@ from ormdb.ir.schema import (
     SchemaBundle,
     ThroughDef,
 )
-from ormdb.ir.value import EnumType, IntType, Type, Value
-from ormdb.storage.engine import Space
+from ormdb.ir.value import EnumType, IntType, ListType, Type, Value
+from ormdb.storage.engine import Item, Space
+from ormdb.storage.expressions import compile_condition
 from ormdb.storage.keys import (
     KeyColumn,
     compile_batch_key_encoder,
     encode_key,
     encode_prefix,
 )
+from ormdb.storage.multimap import Multimap, NumberedKey, TokenIndex
 from ormdb.storage.records import RowCodec, is_stored, slot_values
+from ormdb.storage.tokens import (
+    NO_TOKENS,
+    Tokens,
+    json_tokens,
+    list_encoder,
+    text_tokens,
+)
 
 ROW_KEY_BYTES: Final = 8
 META: Final = Space("meta")
 CATALOG: Final = Space("catalog")
 CHANGES: Final = Space("changes")
 
-BatchEncoder: TypeAlias = Callable[[Sequence[Any]], list[bytes]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class IndexLayout:
-    """A multimap from key to row keys, and how a row's key is made.
+class IndexLayout(Multimap):
+    """A multimap with one key for a row, or none, made of values that sort.
 
     `encode_rows` maps decoded rows to keys, None where a row has no entry.  `columns` are in
-    stored order and direction; `slots` the slots they read.
+    stored order and direction.
     """
 
-    name: str
-    kind: Choice["identity", "index", "relation"]
-    space: Space
-    history: Space
     columns: tuple[KeyColumn, ...]
-    slots: tuple[int, ...]
     encode_rows: Callable[[Sequence[Any]], list[bytes | None]]
     unique: bool = False
     flipped: bool = False
-    definition: IndexDef | RelationDef | None = None
+
+    def key_sets(self, rows: Sequence[Any]) -> list[Collection[bytes]]:
+        return [() if key is None else (key,) for key in self.encode_rows(rows)]
+
+    def items(self, rows: Sequence[Any], row_keys: Sequence[bytes]) -> list[Item]:
+        encoded = self.encode_rows(rows)
+        return [(k, key) for k, key in zip(encoded, row_keys, strict=True) if k is not None]
+
+    def moved(
+        self, old: Sequence[Any], new: Sequence[Any]
+    ) -> tuple[list[NumberedKey], list[NumberedKey]]:
+        before, after = self.encode_rows(old), self.encode_rows(new)
+        changed = [i for i, key in enumerate(before) if key != after[i]]
+        lost = [(i, key) for i in changed if (key := before[i]) is not None]
+        return lost, [(i, key) for i in changed if (key := after[i]) is not None]
 
     def encode_values(self, values: Sequence[Value]) -> bytes:
         """The stored key of stored values given column by column."""
@@ -99,7 +121,10 @@ class EntityLayout:
     fields: dict[str, FieldDef]
     identity: IndexLayout | None
     int_identity_slot: int | None
+    # Those that hold every row, those that hold some of them, and those of tokens.
     indexes: tuple[IndexLayout, ...] = ()
+    partial_indexes: tuple[IndexLayout, ...] = ()
+    token_indexes: tuple[TokenIndex, ...] = ()
     # In a lambda because the class comes below.
     outgoing: list[RelationLayout] = field(default_factory=lambda: list[RelationLayout]())  # noqa: PLW0108
     incoming: list[RelationLayout] = field(default_factory=lambda: list[RelationLayout]())  # noqa: PLW0108
@@ -113,9 +138,14 @@ class EntityLayout:
         """The slots of the identity, in identity order."""
         return tuple(self.fields[name].slot for name in self.entity.identity)
 
-    def maintained(self) -> list[IndexLayout]:
+    @property
+    def unique_indexes(self) -> tuple[IndexLayout, ...]:
+        """Every index that keeps values unique, among all rows or some of them."""
+        return tuple(i for i in (*self.indexes, *self.partial_indexes) if i.unique)
+
+    def maintained(self) -> list[Multimap]:
         """Every multimap that a write to a row must keep in step."""
-        kept = list(self.indexes)
+        kept: list[Multimap] = [*self.indexes, *self.partial_indexes, *self.token_indexes]
         if self.identity is not None:
             kept.append(self.identity)
         kept.extend(r.index for r in self.outgoing if r.index is not None)
@@ -180,7 +210,7 @@ class Layout:
             (through.entity, through.name): through for through in bundle.throughs
         }
         # Writes consult these per batch: computed once, when every relation is known.
-        self.kept: dict[str, list[IndexLayout]] = {
+        self.kept: dict[str, list[Multimap]] = {
             name: entity.maintained() for name, entity in self.entities.items()
         }
 
@@ -210,7 +240,7 @@ def _entity_layout(entity: EntityDef, bundle: SchemaBundle) -> EntityLayout:
             tuple(part.slot for part in parts),
             unique=True,
         )
-    return EntityLayout(
+    built = EntityLayout(
         entity=entity,
         rows=Space(f"rows/{entity.id}"),
         history=Space(f"history/{entity.id}"),
@@ -218,18 +248,27 @@ def _entity_layout(entity: EntityDef, bundle: SchemaBundle) -> EntityLayout:
         fields=fields,
         identity=identity,
         int_identity_slot=first.slot if is_int else None,
-        indexes=tuple(_ordered_index(index, fields) for index in entity.indexes),
     )
+    ordered = [index for index in entity.indexes if index.kind == "ordered"]
+    built.indexes = tuple(_ordered_index(i, built) for i in ordered if i.condition is None)
+    built.partial_indexes = tuple(
+        _ordered_index(i, built) for i in ordered if i.condition is not None
+    )
+    built.token_indexes = tuple(
+        _token_index(index, built) for index in entity.indexes if index.kind != "ordered"
+    )
+    return built
 
 
-def _ordered_index(index: IndexDef, fields: dict[str, FieldDef]) -> IndexLayout:
+def _ordered_index(index: IndexDef, entity: EntityLayout) -> IndexLayout:
+    fields = entity.fields
     flipped = index.fields[-1].descending
     columns = [
         KeyColumn(type=_key_type(fields[part.field].type), descending=part.descending != flipped)
         for part in index.fields
     ]
     slots = tuple(fields[part.field].slot for part in index.fields)
-    return _index_over(
+    whole = _index_over(
         index.name,
         "index",
         f"index/{index.id}",
@@ -239,6 +278,75 @@ def _ordered_index(index: IndexDef, fields: dict[str, FieldDef]) -> IndexLayout:
         flipped=flipped,
         definition=index,
     )
+    if index.condition is None:
+        return whole
+    reads, required = _condition_slots(index.condition, entity)
+    return replace(
+        whole,
+        encode_rows=_where(whole.encode_rows, compile_condition(index.condition, entity), None),
+        condition_slots=reads,
+        required_slots=required,
+    )
+
+
+def _token_index(index: IndexDef, entity: EntityLayout) -> TokenIndex:
+    parts = [entity.fields[part.field] for part in index.fields]
+    slots, kind = tuple(part.slot for part in parts), parts[0].type
+    item = _key_type(kind.item) if isinstance(kind, ListType) else None
+    encode_one = json_tokens if item is None else list_encoder(item)
+
+    def encode_all(rows: Sequence[Any]) -> list[Tokens]:
+        if index.kind == "full_text":
+            columns = [slot_values(rows, slot) for slot in slots]
+            return [text_tokens(texts) for texts in zip(*columns, strict=True)]
+        values = slot_values(rows, slots[0])
+        return [NO_TOKENS if value is None else encode_one(value) for value in values]
+
+    condition = index.condition
+    encode: Callable[[Sequence[Any]], list[Tokens]] = encode_all
+    if condition is not None:
+        encode = _where(encode_all, compile_condition(condition, entity), NO_TOKENS)
+    reads, required = _condition_slots(condition, entity)
+    space = f"index/{index.id}"
+    return TokenIndex(
+        name=index.name,
+        kind="index",
+        space=Space(space, ROW_KEY_BYTES),
+        history=Space(_history_name(space), 2 * ROW_KEY_BYTES),
+        slots=slots,
+        condition_slots=reads,
+        required_slots=required,
+        definition=index,
+        encode_sets=encode,
+        item=item,
+    )
+
+
+def _condition_slots(
+    condition: Expr | None, entity: EntityLayout
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What a condition reads: all of it, and what of it is never NULL."""
+    paths = () if condition is None else paths_in(condition)
+    fields = [entity.fields[name] for name in sorted({path[0] for path in paths})]
+    required = tuple(each.slot for each in fields if not each.optional)
+    return tuple(each.slot for each in fields), required
+
+
+def _where(
+    encode: Callable[[Sequence[Any]], list[T]],
+    holds: Callable[[Sequence[Any]], list[bool]],
+    nothing: T,
+) -> Callable[[Sequence[Any]], list[T]]:
+    """An encoder that leaves out the rows for which a condition is not true."""
+
+    def encode_some(rows: Sequence[Any]) -> list[T]:
+        kept = holds(rows)
+        if all(kept):
+            return encode(rows)
+        keys = iter(encode(list(compress(rows, kept))))
+        return [next(keys) if keep else nothing for keep in kept]
+
+    return encode_some
 
 
 def _index_over(
@@ -264,6 +372,7 @@ def _index_over(
         history=Space(_history_name(space), 2 * ROW_KEY_BYTES),
         columns=tuple(columns),
         slots=slots,
+        required_slots=slots if kind == "identity" else (),
         encode_rows=encode,
         unique=unique,
         flipped=flipped,
@@ -358,13 +467,4 @@ def _without_nulls(index: IndexLayout) -> IndexLayout:
         keys = iter(plain([row for row, there in zip(rows, present, strict=True) if there]))
         return [next(keys) if there else None for there in present]
 
-    return IndexLayout(
-        name=index.name,
-        kind=index.kind,
-        space=index.space,
-        history=index.history,
-        columns=index.columns,
-        slots=index.slots,
-        encode_rows=encode,
-        definition=index.definition,
-    )
+    return replace(index, encode_rows=encode)

@@ -66,10 +66,6 @@ def _drop_history(
     keys = [key[:ROW_KEY_BYTES] for key, _ in there]
     rows = entity.codec.whole.decode_batch(keys, open_ended(entity.name, there))
     for index in layout.kept[entity.name]:
-        items = [
-            (encoded, end + key)
-            for encoded, key in zip(index.encode_rows(rows), keys, strict=True)
-            if encoded is not None
-        ]
-        txn.delete_items(index.history, items)
+        items = index.items(rows, keys)
+        txn.delete_items(index.history, [(encoded, end + key) for encoded, key in items])
     txn.delete_many(entity.history, history_keys)

@@ -25,7 +25,8 @@ from ormdb import limits
 from ormdb.storage.changelog import ChangeSet, Op
 from ormdb.storage.engine import Item, Space, WriteTransaction
 from ormdb.storage.history import open_ended, seal_ended
-from ormdb.storage.layout import EntityLayout, IndexLayout, Layout
+from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.multimap import Multimap, NumberedKey
 
 # From how many items on it pays to ask whether they can be appended to the end of their space.
 _APPEND_ITEMS_MIN = 64
@@ -57,8 +58,7 @@ class RowWriter:
         sealed = entity.codec.seal(rows, keys)
         self._put(entity.rows, sorted(zip(keys, sealed, strict=True)))
         for index in self.layout.kept[entity.name]:
-            encoded = index.encode_rows(rows)
-            items = [(k, key) for k, key in zip(encoded, keys, strict=True) if k is not None]
+            items = index.items(rows, keys)
             if self._deferred:
                 self._gathered.setdefault(index.space, []).extend(items)
                 self._gathered_count += len(items)
@@ -81,12 +81,10 @@ class RowWriter:
         old = self._old_rows(entity, keys, before)
         self.txn.put_many(entity.rows, zip(keys, sealed, strict=True))
         for index in self.layout.kept[entity.name]:
-            old_keys, new_keys = index.encode_rows(old.rows), index.encode_rows(rows)
-            moved = [i for i, key in enumerate(old_keys) if key != new_keys[i]]
-            if moved:
-                self._end_entries(index, old, old_keys, moved)
-                put = [(key, keys[i]) for i in moved if (key := new_keys[i]) is not None]
-                self.txn.put_many(index.space, sorted(put))
+            lost, gained = index.moved(old.rows, rows)
+            self._end_entries(index, old, lost)
+            if gained:
+                self.txn.put_many(index.space, sorted((key, keys[i]) for i, key in gained))
         self.changes.record(entity.entity.id, Op.UPDATE, keys)
 
     def remove(self, entity: EntityLayout, keys: Sequence[bytes], before: Sequence[bytes]) -> None:
@@ -94,7 +92,7 @@ class RowWriter:
         old = self._old_rows(entity, keys, before)
         self.txn.delete_many(entity.rows, keys)
         for index in self.layout.kept[entity.name]:
-            self._end_entries(index, old, index.encode_rows(old.rows), range(len(keys)))
+            self._end_entries(index, old, index.numbered(old.rows))
         self.changes.record(entity.entity.id, Op.DELETE, keys)
 
     def flush(self) -> None:
@@ -130,15 +128,8 @@ class RowWriter:
             last_seen[i] = row
         return _OldRows(keys, rows, last_seen)
 
-    def _end_entries(
-        self,
-        index: IndexLayout,
-        old: _OldRows,
-        old_keys: Sequence[bytes | None],
-        positions: Sequence[int],
-    ) -> None:
-        """Take away the entries of rows, and keep those that others saw in the history."""
-        gone = [(i, key) for i in positions if (key := old_keys[i]) is not None]
+    def _end_entries(self, index: Multimap, old: _OldRows, gone: Sequence[NumberedKey]) -> None:
+        """Take away entries of rows, and keep those that others saw in the history."""
         if not gone:
             return
         self.txn.delete_items(index.space, [(key, old.keys[i]) for i, key in gone])
@@ -172,9 +163,9 @@ class _OldRows:
     rows: Sequence[Any]
     last_seen: Sequence[Any]
 
-    def was_seen(self, index: IndexLayout, position: int, key: bytes) -> bool:
+    def was_seen(self, index: Multimap, position: int, key: bytes) -> bool:
         """Whether readers find the row under this key."""
         seen = self.last_seen[position]
         if seen is self.rows[position]:
             return True
-        return seen is not None and index.encode_rows([seen])[0] == key
+        return seen is not None and index.leads([seen], [key])[0]

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from itertools import compress
 from typing import Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
@@ -27,7 +28,8 @@ from ormdb.errors import CorruptionError
 from ormdb.storage.batches import cut_ids
 from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.history import open_ended
-from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout, IndexLayout
+from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout
+from ormdb.storage.multimap import Multimap
 from ormdb.storage.row_cache import RowCache
 
 T = TypeVar("T")
@@ -74,19 +76,17 @@ class View(Protocol):
         """The row of each key, None where there is none."""
         ...
 
-    def lookup(
-        self, index: IndexLayout, entity: EntityLayout, keys: Sequence[bytes]
-    ) -> list[bytes]:
+    def lookup(self, index: Multimap, entity: EntityLayout, keys: Sequence[bytes]) -> list[bytes]:
         """The joined row keys under each index key."""
         ...
 
-    def count_related(self, index: IndexLayout, keys: Sequence[bytes]) -> list[int]:
+    def count_related(self, index: Multimap, keys: Sequence[bytes]) -> list[int]:
         """How many entries each key has: exact now, an upper bound in the past."""
         ...
 
     def related(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         keys: Sequence[bytes],
         *,
@@ -103,19 +103,19 @@ class View(Protocol):
         """Rows by row key, in batches that are never empty."""
         ...
 
-    def scan_index(self, index: IndexLayout, entity: EntityLayout, span: Span) -> Iterator[Entries]:
+    def scan_index(self, index: Multimap, entity: EntityLayout, span: Span) -> Iterator[Entries]:
         """Entries by key and their rows, in batches that are never empty."""
         ...
 
     def scan_entries(
-        self, index: IndexLayout, entity: EntityLayout, span: Span
+        self, index: Multimap, entity: EntityLayout, span: Span
     ) -> Iterator[list[Item]]:
         """`scan_index` for those who know the rows."""
         ...
 
     def scan_index_each(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         ranges: Sequence[tuple[bytes, bytes | None]],
         *,
@@ -144,21 +144,19 @@ class CurrentView:
         self._count(len(keys), sum(map(len, filter(None, found))))
         return found
 
-    def lookup(
-        self, index: IndexLayout, entity: EntityLayout, keys: Sequence[bytes]
-    ) -> list[bytes]:
+    def lookup(self, index: Multimap, entity: EntityLayout, keys: Sequence[bytes]) -> list[bytes]:
         found = self.txn.many(index.space, keys)
         joined = sum(map(len, found))
         self._count(len(keys) + joined // ROW_KEY_BYTES, joined)
         return found
 
-    def count_related(self, index: IndexLayout, keys: Sequence[bytes]) -> list[int]:
+    def count_related(self, index: Multimap, keys: Sequence[bytes]) -> list[int]:
         self._count(len(keys), 0)
         return self.txn.count_many(index.space, keys)
 
     def related(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         keys: Sequence[bytes],
         *,
@@ -189,7 +187,7 @@ class CurrentView:
             self.counters.bytes += sum(map(len, rows))
             yield keys, rows
 
-    def scan_index(self, index: IndexLayout, entity: EntityLayout, span: Span) -> Iterator[Entries]:
+    def scan_index(self, index: Multimap, entity: EntityLayout, span: Span) -> Iterator[Entries]:
         self.counters.calls += 1
         batches = self.txn.scan_rows(
             index.space,
@@ -208,7 +206,7 @@ class CurrentView:
             yield items, present
 
     def scan_entries(
-        self, index: IndexLayout, entity: EntityLayout, span: Span
+        self, index: Multimap, entity: EntityLayout, span: Span
     ) -> Iterator[list[Item]]:
         self.counters.calls += 1
         for items in self.txn.scan(
@@ -225,7 +223,7 @@ class CurrentView:
 
     def scan_index_each(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         ranges: Sequence[tuple[bytes, bytes | None]],
         *,
@@ -274,12 +272,10 @@ class PastView:
         self.counters.bytes += sum(map(len, filter(None, found)))
         return found
 
-    def lookup(
-        self, index: IndexLayout, entity: EntityLayout, keys: Sequence[bytes]
-    ) -> list[bytes]:
+    def lookup(self, index: Multimap, entity: EntityLayout, keys: Sequence[bytes]) -> list[bytes]:
         return self.related(index, entity, keys)[0]
 
-    def count_related(self, index: IndexLayout, keys: Sequence[bytes]) -> list[int]:
+    def count_related(self, index: Multimap, keys: Sequence[bytes]) -> list[int]:
         current = self.txn.count_many(index.space, keys)
         ended = self.txn.count_many(index.history, keys)
         self._count(2 * len(keys))
@@ -287,7 +283,7 @@ class PastView:
 
     def related(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         keys: Sequence[bytes],
         *,
@@ -309,7 +305,7 @@ class PastView:
 
     def _related(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         keys: Sequence[bytes],
         limit_each: int | None,
@@ -351,7 +347,7 @@ class PastView:
                 if left <= 0:
                     return
 
-    def scan_index(self, index: IndexLayout, entity: EntityLayout, span: Span) -> Iterator[Entries]:
+    def scan_index(self, index: Multimap, entity: EntityLayout, span: Span) -> Iterator[Entries]:
         left = span.limit
         for entries in _batches(self._merged_entries(index, span), span.batch):
             kept, rows = self._recheck(index, entity, entries)
@@ -364,13 +360,13 @@ class PastView:
                 return
 
     def scan_entries(
-        self, index: IndexLayout, entity: EntityLayout, span: Span
+        self, index: Multimap, entity: EntityLayout, span: Span
     ) -> Iterator[list[Item]]:
         return (entries for entries, _ in self.scan_index(index, entity, span))
 
     def scan_index_each(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         ranges: Sequence[tuple[bytes, bytes | None]],
         *,
@@ -388,7 +384,7 @@ class PastView:
             found.append(items)
         return found, all_rows
 
-    def _merged_entries(self, index: IndexLayout, span: Span) -> Iterator[Item]:
+    def _merged_entries(self, index: Multimap, span: Span) -> Iterator[Item]:
         """Candidate entries of current and history, in order, each once."""
         now = self._flat(
             self.txn.scan(index.space, span.low, span.high, reverse=span.reverse, after=span.after)
@@ -413,17 +409,15 @@ class PastView:
                 row_keys.append(pair[8:])
         yield from ((key, row_key) for row_key in sorted(row_keys, reverse=reverse))
 
-    def _recheck(
-        self, index: IndexLayout, entity: EntityLayout, entries: Sequence[Item]
-    ) -> Entries:
+    def _recheck(self, index: Multimap, entity: EntityLayout, entries: Sequence[Item]) -> Entries:
         """The entries whose row as of the version has that key, and those rows."""
         rows = self.rows(entity, [row_key for _, row_key in entries])
         pairs = [(e, row) for e, row in zip(entries, rows, strict=True) if row is not None]
         decoded = entity.codec.whole.decode_batch(
             [row_key for (_, row_key), _ in pairs], [row for _, row in pairs]
         )
-        keys = index.encode_rows(decoded)
-        kept = [pair for pair, key in zip(pairs, keys, strict=True) if pair[0][0] == key]
+        leads = index.leads(decoded, [key for (key, _), _ in pairs])
+        kept = list(compress(pairs, leads))
         return [entry for entry, _ in kept], [row for _, row in kept]
 
     def _flat(self, batches: Iterator[list[Item]]) -> Iterator[Item]:
@@ -440,7 +434,7 @@ class PastView:
 _END = b"\xff" * 8 + b"\0"  # above every end version
 
 
-def _all_present(rows: list[bytes | None], index: IndexLayout, entity: EntityLayout) -> list[bytes]:
+def _all_present(rows: list[bytes | None], index: Multimap, entity: EntityLayout) -> list[bytes]:
     if None in rows:
         raise CorruptionError(
             f"{index.kind} {index.name} leads to a row of {entity.name} that is not there; "

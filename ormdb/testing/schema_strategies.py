@@ -30,6 +30,7 @@ from ormdb.ir.schema import (
     FieldDef,
     IndexDef,
     IndexField,
+    IndexKind,
     LiteralDefault,
     NowDefault,
     RelationDef,
@@ -42,6 +43,8 @@ from ormdb.ir.value import (
     DateType,
     EnumType,
     IntType,
+    JsonType,
+    ListType,
     ScalarType,
     TextType,
     TimestampType,
@@ -234,6 +237,10 @@ class _Drawing:
         for _ in range(self._below(3)):
             some = dict.fromkeys(self._one_of(scalars) for _ in range(1 + self._below(3)))
             self._index(draft, tuple(some), unique=self._flag())
+            if self._flag():
+                condition = self._condition(plain)
+                draft.indexes[-1] = replace(draft.indexes[-1], condition=condition)
+        self._token_index(draft)
         checks: list[CheckDef] = []
         if self._flag():
             checks.append(CheckDef(name=self._name(set()), expression=self._condition(plain)))
@@ -245,6 +252,24 @@ class _Drawing:
             checks=tuple(checks),
             doc=self._draw(docs()),
         )
+
+    def _token_index(self, draft: _Draft) -> None:
+        """Now and then an index over a text, a list or JSON."""
+        fitting: list[tuple[str, IndexKind]] = []
+        for each in draft.fields:
+            if each.computed is not None and not each.computed.stored:
+                continue
+            if isinstance(each.type, TextType):
+                fitting.append((each.name, "full_text"))
+            elif isinstance(each.type, JsonType) or (
+                isinstance(each.type, ListType) and is_scalar(each.type.item)
+            ):
+                fitting.append((each.name, "inverted"))
+        if fitting and self._flag():
+            name, kind = self._one_of(fitting)
+            taken = {index.name for index in draft.indexes}
+            fields = (IndexField(field=name),)
+            draft.indexes.append(IndexDef(name=self._name(taken), fields=fields, kind=kind))
 
     def _condition(self, fields: Sequence[FieldDef]) -> Expr:
         """A condition over one field; `strategies.conditions` has them in all shapes."""

@@ -29,7 +29,7 @@ from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import WriteTransaction
 from ormdb.storage.head import read_counters, write_counters
 from ormdb.storage.keys import row_key
-from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
+from ormdb.storage.layout import EntityLayout, IndexLayout, Layout, RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, slot_values, stored_value
 from ormdb.storage.versions import RowWriter
 from ormdb.txn.constraints import (
@@ -101,7 +101,7 @@ class Applier:
                 index.space.name: set()
                 for kept in layout.kept.values()
                 for index in kept
-                if index.unique
+                if isinstance(index, IndexLayout) and index.unique
             }
         self._moment = WriteMoment(
             version=version, wall_us=wall_us, clock=clock, numbers=self.counters

@@ -26,6 +26,7 @@ from ormdb.errors import CheckError, CorruptionError, ForeignKeyError, UniqueErr
 from ormdb.ir.schema import IndexDef
 from ormdb.ir.show import show_value
 from ormdb.ir.value import Value
+from ormdb.model.expression_text import format_expression
 from ormdb.storage.engine import WriteTransaction
 from ormdb.storage.expressions import compile_violations
 from ormdb.storage.keys import row_key
@@ -105,9 +106,7 @@ class Probes:
 
         `own` are the row keys of rows that are being replaced: their entries do not count.
         """
-        for index in entity.indexes:
-            if not index.unique:
-                continue
+        for index in entity.unique_indexes:
             present = rows_without_null(rows, index.slots)
             kept = rows if present is None else list(compress(rows, present))
             own_kept = own if own is None or present is None else list(compress(own, present))
@@ -212,7 +211,7 @@ class Probes:
         target, row_keys = relation.target, list(found.values())
         rows = self._txn.get_many(target.rows, row_keys)
         present = [row for row in rows if row is not None]
-        decoder = target.codec.decoder(lookup.slots)
+        decoder = target.codec.decoder(lookup.read_slots)
         if len(present) < len(rows) or lookup.encode_rows(
             decoder.decode_batch(row_keys, present)
         ) != list(found):
@@ -245,18 +244,22 @@ class Probes:
     def _first_taken(
         self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
     ) -> tuple[int | None, list[bytes]]:
-        encoded = [key for key in index.encode_rows(rows) if key is not None]
+        keys = index.encode_rows(rows)
+        # Rows that a partial index leaves out collide with nobody.
+        there = [i for i, key in enumerate(keys) if key is not None]
+        encoded = [key for key in keys if key is not None]
+        own = None if own is None else [own[i] for i in there]
         found = self._txn.many(index.space, encoded)
         taken = [
             bool(joined) and (own is None or joined != own[i]) for i, joined in enumerate(found)
         ]
         held = self.unwritten.get(index.space.name)
         if held is not None:
-            taken = [there or key in held for there, key in zip(taken, encoded, strict=True)]
+            taken = [known or key in held for known, key in zip(taken, encoded, strict=True)]
         position = _first_repeat(encoded, taken)
         if position is None and held is not None:
             held.update(encoded)
-        return position, encoded
+        return None if position is None else there[position], encoded
 
     def _reaches_back(self, entity: EntityLayout, keys: list[bytes]) -> bool:
         """Whether any of the keys could be in the space already."""
@@ -322,9 +325,11 @@ def _unique_taken(entity: EntityLayout, index: IndexLayout, row: Any) -> UniqueE
         for name in fields
     ]
     identity = identity_of(entity, row)
+    condition = index.definition.condition
+    among = "" if condition is None else f" among rows with {format_expression(condition)}"
     return UniqueError(
         f"{entity.name} {show_identity(identity)} repeats {', '.join(fields)} = "
-        f"{', '.join(map(show_value, values))}, which {index.name!r} keeps unique; "
+        f"{', '.join(map(show_value, values))}, which {index.name!r} keeps unique{among}; "
         "change the value, or the row that has it",
         kind="unique",
         entity=entity.name,

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from ormdb.errors import ConflictError
 from ormdb.storage.changelog import read_entries
 from ormdb.storage.engine import Item, ReadTransaction
-from ormdb.storage.layout import EntityLayout, IndexLayout, Layout
+from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.multimap import Multimap
 from ormdb.storage.row_cache import RowCache
 from ormdb.storage.views import Entries, Rows, Span, View, ViewCounters
 
@@ -70,19 +71,17 @@ class RecordingView:
         self._note_rows(entity, keys)
         return self._inner.rows(entity, keys)
 
-    def lookup(
-        self, index: IndexLayout, entity: EntityLayout, keys: Sequence[bytes]
-    ) -> list[bytes]:
+    def lookup(self, index: Multimap, entity: EntityLayout, keys: Sequence[bytes]) -> list[bytes]:
         self._note_keys(index, entity, keys)
         return self._inner.lookup(index, entity, keys)
 
-    def count_related(self, index: IndexLayout, keys: Sequence[bytes]) -> list[int]:
+    def count_related(self, index: Multimap, keys: Sequence[bytes]) -> list[int]:
         self._reads.keys.setdefault(index.space.name, set()).update(keys)
         return self._inner.count_related(index, keys)
 
     def related(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         keys: Sequence[bytes],
         *,
@@ -96,19 +95,19 @@ class RecordingView:
         self._note_range(entity, entity.rows.name, span.low, span.high)
         yield from self._inner.scan_rows(entity, span)
 
-    def scan_index(self, index: IndexLayout, entity: EntityLayout, span: Span) -> Iterator[Entries]:
+    def scan_index(self, index: Multimap, entity: EntityLayout, span: Span) -> Iterator[Entries]:
         self._note_range(entity, index.space.name, span.low, span.high)
         yield from self._inner.scan_index(index, entity, span)
 
     def scan_entries(
-        self, index: IndexLayout, entity: EntityLayout, span: Span
+        self, index: Multimap, entity: EntityLayout, span: Span
     ) -> Iterator[list[Item]]:
         self._note_range(entity, index.space.name, span.low, span.high)
         yield from self._inner.scan_entries(index, entity, span)
 
     def scan_index_each(
         self,
-        index: IndexLayout,
+        index: Multimap,
         entity: EntityLayout,
         ranges: Sequence[tuple[bytes, bytes | None]],
         *,
@@ -126,7 +125,7 @@ class RecordingView:
         self._reads.entities.add(number)
         self._reads.rows.setdefault(number, set()).update(keys)
 
-    def _note_keys(self, index: IndexLayout, entity: EntityLayout, keys: Sequence[bytes]) -> None:
+    def _note_keys(self, index: Multimap, entity: EntityLayout, keys: Sequence[bytes]) -> None:
         self._reads.entities.add(entity.entity.id)
         self._reads.keys.setdefault(index.space.name, set()).update(keys)
 

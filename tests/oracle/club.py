@@ -2,6 +2,7 @@
 
     Town     identity (code: text)         unique (zone, lot), where a lot may be NULL
     Member   identity (id: int, sequence)  town: slot mode over text       (Member.town_code)
+                                           at most one of the board in a town; words of two texts
                                            plot: slot mode over (zone, lot), not the identity
                                            mentor: int mode, to itself     (Member.mentor_id)
                                            idol: not enforced, by text     (Member.idol_name)
@@ -19,7 +20,7 @@ from typing import Final
 
 from ormdb.catalog.assign import assign_numbers
 from ormdb.catalog.declared import normalize
-from ormdb.ir.expr import Arithmetic, Compare, FieldRef, Literal
+from ormdb.ir.expr import Arithmetic, Compare, CompareOp, FieldRef, Literal
 from ormdb.ir.schema import (
     CheckDef,
     Computed,
@@ -34,7 +35,7 @@ from ormdb.ir.schema import (
     SequenceDefault,
     Uuid7Default,
 )
-from ormdb.ir.value import EnumType, IntType, TextType, UuidType
+from ormdb.ir.value import EnumType, IntType, TextType, UuidType, Value
 
 RANKS: Final = ("new", "full", "board")
 _INT, _TEXT = IntType(), TextType()
@@ -44,13 +45,24 @@ def _field(name: str) -> FieldRef:
     return FieldRef(path=(name,))
 
 
-def _index(name: str, *fields: str, unique: bool = False) -> IndexDef:
+def _index(
+    name: str, *fields: str, unique: bool = False, where: tuple[str, CompareOp, Value] | None = None
+) -> IndexDef:
     """An index over fields; one that begins with "-" descends."""
     parts = tuple(
         IndexField(field=field.removeprefix("-"), descending=field.startswith("-"))
         for field in fields
     )
-    return IndexDef(name=name, fields=parts, unique=unique)
+    condition = None
+    if where is not None:
+        field, op, value = where
+        condition = Compare(op=op, left=_field(field), right=Literal(value=value))
+    return IndexDef(name=name, fields=parts, unique=unique, condition=condition)
+
+
+def _words(name: str, *fields: str) -> IndexDef:
+    parts = tuple(IndexField(field=field) for field in fields)
+    return IndexDef(name=name, fields=parts, kind="full_text")
 
 
 _TOWN = EntityDef(
@@ -101,6 +113,9 @@ _MEMBER = EntityDef(
         _index("by_points", "points"),
         _index("by_rank", "rank", "-points"),
         _index("by_double", "-double", "email"),
+        _index("one_board", "town_code", unique=True, where=("rank", "==", "board")),
+        _index("rich", "-points", where=("points", ">=", 3)),
+        _words("words", "email", "idol_name"),
     ),
     checks=(
         CheckDef(
@@ -124,7 +139,7 @@ _NODE = EntityDef(
         FieldDef(name="up_part", type=_INT, optional=True),
         FieldDef(name="label", type=_TEXT, optional=True),
     ),
-    indexes=(_index("by_label", "label", "-part"),),
+    indexes=(_index("by_label", "label", "-part"), _words("label_words", "label")),
 )
 _NOTE = EntityDef(
     name="Note",
@@ -135,7 +150,7 @@ _NOTE = EntityDef(
         FieldDef(name="member_id", type=_INT),
         FieldDef(name="text", type=_TEXT, optional=True),
     ),
-    indexes=(_index("by_seq", "-seq"),),
+    indexes=(_index("by_seq", "-seq"), _words("text_words", "text")),
 )
 
 

@@ -138,7 +138,12 @@ class Moves:
     def question(self) -> Question:
         """A range of any index, in either direction, limited or not."""
         choose = self._random.choice
-        indexes = [(each.name, index) for each in CLUB.entities for index in each.indexes]
+        indexes = [
+            (each.name, index)
+            for each in CLUB.entities
+            for index in each.indexes
+            if index.kind == "ordered"
+        ]
         entity, index = choose(indexes)
         return Question(
             entity=entity,
@@ -237,6 +242,12 @@ class Moves:
             for _ in range(self._random.randrange(3)):
                 op: CompareOp = self._random.choice(_RANGE_OPS)
                 found.append((names[count], op, value(names[count])))
+        match index.condition:
+            case Compare(op=op, left=FieldRef(path=(name,)), right=Literal(value=compared)):
+                if self._random.random() < 0.7:
+                    found.append((name, op, compared))
+            case _:
+                pass
         return tuple(found)
 
 

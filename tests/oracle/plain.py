@@ -29,6 +29,7 @@ from ormdb.errors import (
     ValueTypeError,
 )
 from ormdb.ir.evaluate import evaluate
+from ormdb.ir.expr import Expr
 from ormdb.ir.mutation import Delete, Insert, Mutation, Update
 from ormdb.ir.schema import (
     Computed,
@@ -222,15 +223,18 @@ class PlainState:
                     broken.add(CheckError)
             for index in entity.indexes:
                 names = [part.field for part in index.fields]
-                if index.unique and self._repeats(entity.name, names):
+                if index.unique and self._repeats(entity.name, names, index.condition):
                     broken.add(UniqueError)
         for relation in self.bundle.relations:
             if relation.enforced and any(self._dangling(relation)):
                 broken.add(ForeignKeyError)
         return broken
 
-    def _repeats(self, entity: str, names: Sequence[str]) -> bool:
-        keys = [tuple(row.values[n] for n in names) for row in self.tables[entity].values()]
+    def _repeats(self, entity: str, names: Sequence[str], condition: Expr | None) -> bool:
+        rows = [row.values for row in self.tables[entity].values()]
+        if condition is not None:
+            rows = [row for row in rows if evaluate(condition, row) is True]
+        keys = [tuple(row[n] for n in names) for row in rows]
         full = [key for key in keys if None not in key]
         return len(set(full)) < len(full)
 

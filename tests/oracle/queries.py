@@ -125,9 +125,26 @@ class QueryMaker:
                     parts.append(make((name,), kind))
             if rng.random() < 0.3:
                 parts.append(maker.condition(2))
+            parts += self._as_indexed(entity)
             rng.shuffle(parts)
             return parts[0] if len(parts) == 1 else And(items=tuple(parts))
         return maker.condition(rng.choice([0, 1, 2, 3, 5]))
+
+    def _as_indexed(self, entity: str) -> list[Expr]:
+        """What makes indexes usable that hold some rows only, or their tokens."""
+        rng, parts = self.rng, list[Expr]()
+        for index in self._names.entities[entity].indexes:
+            if index.condition is not None and rng.random() < 0.4:
+                parts.append(index.condition)
+            if index.kind != "ordered" and rng.random() < 0.6:
+                known = [
+                    ((part.field,), self._names.field(entity, part.field), False)
+                    for part in index.fields
+                ]
+                maker = ExpressionMaker(rng, known, values=lambda path: self._found(entity, path))
+                leaf = maker.leaf_words if index.kind == "full_text" else maker.leaf_nested
+                parts += [made for made in (leaf(0), leaf(0)) if made is not None]
+        return parts
 
     def _found(self, entity: str, path: Path) -> Sequence[Value]:
         if (entity, path) not in self._seen:
@@ -138,7 +155,8 @@ class QueryMaker:
         definition = self._names.entities[entity]
         names = list(definition.identity)
         for index in definition.indexes:
-            names.extend(part.field for part in index.fields)
+            if index.kind == "ordered":
+                names.extend(part.field for part in index.fields)
         for relation in self._world.bundle.relations:
             if relation.source == entity:
                 names.extend(relation.fields)
@@ -147,7 +165,7 @@ class QueryMaker:
     def order(self, entity: str) -> tuple[OrderSpec, ...]:
         """An order; now and then exactly that of an index, forwards or backwards."""
         rng = self.rng
-        indexes = self._names.entities[entity].indexes
+        indexes = [i for i in self._names.entities[entity].indexes if i.kind == "ordered"]
         if indexes and rng.random() < 0.45:
             index, flip = rng.choice(indexes), rng.random() < 0.5
             parts = index.fields[rng.choice([0, 0, 0, 1]) :] or index.fields

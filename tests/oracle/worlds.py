@@ -11,15 +11,21 @@ A world is what a seed makes: `make_world(random.Random(seed))` is the same ever
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
+from ormdb.catalog.declared import own_fields
+from ormdb.ir.evaluate import coerce_literals
+from ormdb.ir.expr import And, Expr, FieldRef, IsNull, Not
 from ormdb.ir.schema import (
     Computed,
     EntityDef,
     FieldDef,
     IndexDef,
     IndexField,
+    IndexKind,
     RelationDef,
     SchemaBundle,
     ThroughDef,
@@ -113,6 +119,10 @@ class _Draft:
     def index(self, parts: list[IndexField], *, unique: bool = False) -> None:
         name = f"x{len(self.indexes)}"
         self.indexes.append(IndexDef(name=name, fields=tuple(parts), unique=unique))
+
+    def token_index(self, names: list[str], kind: IndexKind) -> None:
+        fields = tuple(IndexField(field=name) for name in names)
+        self.indexes.append(IndexDef(name=f"x{len(self.indexes)}", fields=fields, kind=kind))
 
 
 def make_world(rng: random.Random) -> World:
@@ -308,6 +318,49 @@ class _Maker:
             names = first + rng.sample(rest, min(len(rest), rng.choice([0, 1, 1, 2])))
             if names:
                 draft.index([IndexField(field=n, descending=rng.random() < 0.4) for n in names])
+                if rng.random() < 0.4:
+                    condition = self._index_condition(draft, scalars)
+                    draft.indexes[-1] = replace(draft.indexes[-1], condition=condition)
+        self._token_indexes(draft)
+
+    def _index_condition(self, draft: _Draft, scalars: list[str]) -> Expr:
+        """What the rows of a partial index have in common: a few plain comparisons."""
+        rng = self.rng
+        known = [((name,), draft.fields[name], False) for name in scalars]
+        maker = ExpressionMaker(rng, known)
+        parts: list[Expr] = []
+        for name in rng.sample(scalars, min(len(scalars), rng.choice([1, 1, 2]))):
+            kind, ref = draft.fields[name].type, FieldRef(path=(name,))
+            here = ((name,), kind)
+            leaves: list[Callable[[], Expr]] = [
+                partial(maker.field_compared, *here),
+                partial(maker.field_listed, *here),
+                partial(Not, operand=IsNull(operand=ref)),
+                partial(IsNull, operand=ref),
+            ]
+            parts.append(rng.choice(leaves)())
+        whole = parts[0] if len(parts) == 1 else And(items=tuple(parts))
+        entity = EntityDef(
+            name=draft.name, fields=tuple(draft.fields.values()), identity=draft.identity
+        )
+        return coerce_literals(whole, own_fields(entity), expected=BoolType())
+
+    def _token_indexes(self, draft: _Draft) -> None:
+        """Indexes over lists, JSON and texts, if there are any."""
+        rng = self.rng
+        stored = {
+            name: each.type
+            for name, each in draft.fields.items()
+            if each.computed is None or each.computed.stored
+        }
+        texts = [name for name, kind in stored.items() if isinstance(kind, TextType)]
+        if texts and rng.random() < 0.6:
+            parts = rng.sample(texts, min(len(texts), rng.choice([1, 1, 2])))
+            draft.token_index(parts, "full_text")
+        nested = [name for name, kind in stored.items() if isinstance(kind, JsonType | ListType)]
+        for name in nested:
+            if rng.random() < 0.7:
+                draft.token_index([name], "inverted")
 
 
 def _is_unique(draft: _Draft, names: tuple[str, ...]) -> bool:

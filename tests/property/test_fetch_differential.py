@@ -30,7 +30,7 @@ from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import make_world
 
 Columns: TypeAlias = Sequence[Sequence[Value]]
-WORLDS_WITH_EVERY_PATH = 40
+WORLDS_WITH_EVERY_PATH = 80
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def test_what_is_kept_in_step_with_a_row_is_every_index_identity_and_relation() 
     assert names["Town"] == {"plots", "by_size", "identity of Town"}
     assert names["Member"] == {
         *("emails", "one_per_plot", "by_points", "by_rank", "by_double"),
+        *("one_board", "rich", "words"),
         *("Member.town", "Member.plot", "Member.mentor", "Member.idol"),
     }
 
