@@ -38,10 +38,11 @@ class AccessPath:
     The fields in `fixed` equal one value each, `listed` one of a list; `ranged` lies between
     bounds, of which `low` and `high` say whether they are there and included.  `ordered`: rows
     come in the order the query asks for.  `instead_of` names the planned way if a value of this
-    run has no key in it.
+    run has no key in it.  A union or an intersection is made of `parts`; a way via rows of
+    `entity`, which are found by its only part and asked `condition`, is over the relation `name`.
     """
 
-    kind: Choice["identity", "index", "relation", "scan"]
+    kind: Choice["identity", "index", "relation", "scan", "union", "intersection", "via", "nothing"]
     name: str | None = None
     fixed: tuple[str, ...] = ()
     listed: str | None = None
@@ -51,6 +52,9 @@ class AccessPath:
     ordered: bool = False
     reverse: bool = False
     instead_of: str | None = None
+    parts: tuple[AccessPath, ...] = ()
+    entity: str | None = None
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +258,21 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
 
 
 def _access_text(access: AccessPath) -> str:
+    text = _way_text(access)
+    if access.ordered:
+        text += ", in order" + (", backwards" if access.reverse else "")
+    if access.instead_of is not None:
+        text += f", instead of {access.instead_of}: a value has no key there"
+    return text
+
+
+def _way_text(access: AccessPath) -> str:
+    parts = "; ".join(map(_way_text, access.parts))
+    if access.entity is not None:
+        asked = f", where {access.condition}" if access.condition else ""
+        return f"via {access.name} from {access.entity} by {parts}{asked}"
+    if access.parts:
+        return f"{access.kind} of [{parts}]"
     conditions = [f"{name} = ?" for name in access.fixed]
     if access.listed is not None:
         conditions.append(f"{access.listed} in ?")
@@ -265,10 +284,6 @@ def _access_text(access: AccessPath) -> str:
     text = access.kind if access.name is None else f"{access.kind} {access.name}"
     if conditions:
         text += f" ({', '.join(conditions)})"
-    if access.ordered:
-        text += ", in order" + (", backwards" if access.reverse else "")
-    if access.instead_of is not None:
-        text += f", instead of {access.instead_of}: a value has no key there"
     return text
 
 

@@ -1,4 +1,4 @@
-"""Which way to the roots: the filter's conjuncts and the order, matched against what is kept.
+"""The ways to the roots: conjuncts and order, matched against what is kept.
 
     origin_faa == p0 and dep_time > p1, order by dep_time
 
@@ -9,21 +9,21 @@
     index      by_name (name)                     starts_with(name, p0): a range of its own
     scan       always; by ranges of an int identity, which is the row order
 
-Ways are ranked by what they fix: all of an identity or unique index, then more columns before
-fewer, then a served order.  Whatever the way, the whole filter is asked of every row again.
+`combine` makes ways out of several of these, `cost` says which is the cheapest.  Whatever the way,
+the whole filter is asked of every row again.
 
 Invariants (held by tests/unit/query/test_access.py and tests/property/test_fetch_differential.py):
-  1. Every row that the filter keeps is among the rows of the way that is chosen.
+  1. Every row that the filter keeps is among the rows of every way that is offered.
   2. A way called ordered gives the rows in the query's total order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ormdb.ir.expr import (
-    And,
     Call,
     Compare,
     Expr,
@@ -39,9 +39,35 @@ from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import FieldDef, IndexDef
 from ormdb.query.convert import is_exact
 from ormdb.query.plan import Access, Bound, Operand
-from ormdb.query.shape import PREFIX_PATTERN, LiteralClass, Shape
-from ormdb.storage.layout import EntityLayout, IndexLayout, Layout, RelationLayout
+from ormdb.query.shape import PREFIX_PATTERN, LiteralClass
+from ormdb.storage.layout import EntityLayout, IndexLayout, RelationLayout
 from ormdb.storage.records import is_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one entity's rows, as far as a way to them depends on it."""
+
+    entity: EntityLayout
+    conjuncts: tuple[Expr, ...]
+    order: tuple[OrderSpec, ...]  # the keys that decide
+    tie_descending: bool
+    limited: bool
+    classes: Sequence[LiteralClass]  # of the parameters
+    all_keys: tuple[OrderSpec, ...] = ()  # of which `order` is a part
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to rows, and the conjuncts it takes care of."""
+
+    access: Access
+    covered: tuple[Expr, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it leads to a part of the rows."""
+        return bool(self.covered)
 
 
 @dataclass(slots=True)
@@ -54,52 +80,36 @@ class _Known:
     high: Bound | None = None
     prefix: Operand | None = None
     not_null: bool = False
+    said: dict[str, Expr] = field(default_factory=dict[str, Expr])  # by what each says
 
     @property
     def is_range(self) -> bool:
         return self.low is not None or self.high is not None
 
-
-@dataclass(slots=True)
-class _Candidate:
-    access: Access
-    score: float
+    def exprs(self, *facts: str) -> tuple[Expr, ...]:
+        """The conjuncts that say these facts."""
+        return tuple(self.said[fact] for fact in facts if fact in self.said)
 
 
-_WHOLE_INDEX_SCORE = -1.0  # below any scan, which reads the same rows without the entries
-
-
-def choose_access(layout: Layout, entity: EntityLayout, shape: Shape) -> Access:
-    """The best way to the roots of a query of this shape."""
-    return candidates(layout, entity, shape)[0]
-
-
-def candidates(layout: Layout, entity: EntityLayout, shape: Shape) -> list[Access]:
-    """Every way to the roots, the best first; whichever is taken, the answer is the same."""
-    known = _known_fields(entity, shape)
-    order = shape.query.order
+def single_ways(asked: Asked) -> list[Way]:
+    """Every way that reads one thing: an identity, an index, a relation, or all rows."""
+    never = tuple(one for one in asked.conjuncts if isinstance(one, Literal) and not one.value)
+    if never:
+        return [Way(Access("nothing", ordered=True), never)]
+    entity, known = asked.entity, _known_fields(asked)
     kept = entity.indexes if entity.identity is None else (*entity.indexes, entity.identity)
-    found = [_index_access(entity, index, known, shape) for index in kept]
-    found.extend(_relation_accesses(entity, known, order))
-    found.append(_scan_candidate(entity, known, shape))
-    found.sort(key=lambda candidate: -candidate.score)
-    ways = [candidate.access for candidate in found]
-    identity = _identity_access(entity, known, order)
-    if identity is not None:
-        ways.insert(0, identity)
-    conjuncts = len(list(_conjuncts(shape.query.filter)))
-    return [replace(way, is_whole=_facts_said(way) == conjuncts) for way in ways]
+    ways = [*_identity_ways(asked, known)]
+    ways.extend(_index_way(asked, index, known) for index in kept)
+    ways.extend(_relation_ways(asked, known))
+    ways.append(_scan_way(asked, known))
+    return [replace(way, access=_marked(asked, way)) for way in ways]
 
 
-def _facts_said(access: Access) -> int:
-    """How many conjuncts of the filter an access takes care of."""
-    facts = [*access.equal, access.many, access.low, access.high, access.prefix]
-    return sum(fact is not None for fact in facts)
-
-
-def scan_access(entity: EntityLayout, order: tuple[OrderSpec, ...]) -> Access:
+def scan_access(
+    entity: EntityLayout, order: tuple[OrderSpec, ...], *, tie_descending: bool
+) -> Access:
     """Every row; in order when that of the rows is asked for."""
-    reverse = row_order(entity, order)
+    reverse = row_order(entity, order, tie_descending=tie_descending)
     return Access("scan", ordered=reverse is not None, reverse=bool(reverse))
 
 
@@ -129,10 +139,15 @@ def column_names(entity: EntityLayout, index: IndexLayout) -> list[str]:
     return [name for name, _ in _columns_of(entity, index)]
 
 
-def row_order(entity: EntityLayout, order: tuple[OrderSpec, ...]) -> bool | None:
-    """Whether an order is that of the rows: forwards False, backwards True, else None."""
+def row_order(
+    entity: EntityLayout, order: tuple[OrderSpec, ...], *, tie_descending: bool | None = None
+) -> bool | None:
+    """Whether an order is that of the rows: forwards False, backwards True, else None.
+
+    Ties come in the direction of the last key, unless `tie_descending` says otherwise.
+    """
     if not order:
-        return False
+        return bool(tie_descending)
     if entity.int_identity_slot is None or order[0].key.path != entity.entity.identity:
         return None
     if any(len(spec.key.path) > 1 for spec in order):
@@ -149,49 +164,52 @@ def order_from_index(
         columns = _columns_of(relation.source, index)
         if tuple(name for name, _ in columns[: len(fields)]) != fields:
             continue
-        reverse = _serves(relation.source, columns[len(fields) :], order)
+        descending = bool(order) and order[-1].descending
+        reverse = _serves(relation.source, columns[len(fields) :], order, descending=descending)
         if reverse is not None:
             return index, reverse
     return None, False
 
 
-def _known_fields(entity: EntityLayout, shape: Shape) -> dict[str, _Known]:
+# --- what conjuncts say ---------------------------------------------------------------------------
+
+
+def _known_fields(asked: Asked) -> dict[str, _Known]:
     known: dict[str, _Known] = {}
-    for conjunct in _conjuncts(shape.query.filter):
-        _learn(entity, shape, known, conjunct)
+    for conjunct in asked.conjuncts:
+        _learn(asked, known, conjunct, conjunct)
     return known
 
 
-def _conjuncts(expr: Expr | None) -> Iterable[Expr]:
-    if isinstance(expr, And):
-        for item in expr.items:
-            yield from _conjuncts(item)
-    elif expr is not None:
-        yield expr
-
-
-def _learn(entity: EntityLayout, shape: Shape, known: dict[str, _Known], expr: Expr) -> None:
+def _learn(asked: Asked, known: dict[str, _Known], expr: Expr, said: Expr) -> None:
+    fields = asked.entity.fields
     match expr:
         case Compare(op=op, left=FieldRef(path=(name,)), right=Param(index=index)):
-            _learn_compare(entity.fields[name], shape, known, op, index)
+            _learn_compare(asked, known, fields[name], (op, index), said)
         case Compare(op=op, left=Param(index=index), right=FieldRef(path=(name,))):
-            _learn_compare(entity.fields[name], shape, known, _MIRRORED[op], index)
+            _learn_compare(asked, known, fields[name], (_MIRRORED[op], index), said)
         case Call(arguments=(FieldRef(path=(name,)), Param(index=index))):
-            seeks = _seeks_a_beginning(expr, shape.parameter_classes[index])
-            if seeks and is_stored(entity.fields[name]):
-                known.setdefault(name, _Known()).prefix = Operand(index)
+            seeks = _seeks_a_beginning(expr, asked.classes[index])
+            if seeks and is_stored(fields[name]):
+                fact = _fact(known, name, "prefix", said)
+                fact.prefix = Operand(index)
         case InList(operand=FieldRef(path=(name,)), items=Param(index=index)):
-            definition = entity.fields[name]
-            if is_stored(definition) and is_exact(definition, shape.parameter_classes[index]):
-                known.setdefault(name, _Known()).many = index
+            if is_stored(fields[name]) and is_exact(fields[name], asked.classes[index]):
+                _fact(known, name, "many", said).many = index
         case Or(items=(InList() as there, Compare(op="==", right=Literal(value=None)))):
-            _learn(entity, shape, known, there)  # how a list with a NULL in it is written
-        case IsNull(operand=FieldRef(path=(name,))) if is_stored(entity.fields[name]):
-            known.setdefault(name, _Known()).equal = Operand(None)
-        case Not(operand=IsNull(operand=FieldRef(path=(name,)))) if is_stored(entity.fields[name]):
-            known.setdefault(name, _Known()).not_null = True
+            _learn(asked, known, there, said)  # how a list with a NULL in it is written
+        case IsNull(operand=FieldRef(path=(name,))) if is_stored(fields[name]):
+            _fact(known, name, "equal", said).equal = Operand(None)
+        case Not(operand=IsNull(operand=FieldRef(path=(name,)))) if is_stored(fields[name]):
+            _fact(known, name, "not_null", said).not_null = True
         case _:
             pass  # says nothing about a single field
+
+
+def _fact(known: dict[str, _Known], name: str, what: str, said: Expr) -> _Known:
+    fact = known.setdefault(name, _Known())
+    fact.said[what] = said
+    return fact
 
 
 def _seeks_a_beginning(expr: Call, kind: LiteralClass) -> bool:
@@ -199,44 +217,59 @@ def _seeks_a_beginning(expr: Call, kind: LiteralClass) -> bool:
     return expr.name == "starts_with" or (expr.name == "like" and kind == PREFIX_PATTERN)
 
 
-_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_MIRRORED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def _learn_compare(
-    definition: FieldDef, shape: Shape, known: dict[str, _Known], op: str, index: int
+    asked: Asked,
+    known: dict[str, _Known],
+    definition: FieldDef,
+    compared: tuple[str, int],
+    said: Expr,
 ) -> None:
-    if not is_stored(definition) or not is_exact(definition, shape.parameter_classes[index]):
+    op, index = compared
+    if not is_stored(definition) or not is_exact(definition, asked.classes[index]):
         return
-    fact = known.setdefault(definition.name, _Known())
-    operand = Operand(index)
+    operand, name = Operand(index), definition.name
     if op == "==":
-        fact.equal = operand
+        _fact(known, name, "equal", said).equal = operand
     elif op in (">", ">="):
-        fact.low = Bound(operand, op == ">=")
+        _fact(known, name, "low", said).low = Bound(operand, op == ">=")
     elif op in ("<", "<="):
-        fact.high = Bound(operand, op == "<=")
+        _fact(known, name, "high", said).high = Bound(operand, op == "<=")
 
 
-def _identity_access(
-    entity: EntityLayout, known: dict[str, _Known], order: tuple[OrderSpec, ...]
-) -> Access | None:
+# --- ways -----------------------------------------------------------------------------------------
+
+
+def _marked(asked: Asked, way: Way) -> Access:
+    """The access, told whether it says all that the filter says, and where its order begins."""
+    keys = tuple(asked.all_keys.index(spec) for spec in asked.order)
+    access = replace(way.access, order_keys=keys)
+    return replace(access, is_whole=len(way.covered) == len(asked.conjuncts))
+
+
+def _identity_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
+    entity = asked.entity
     names = entity.entity.identity
-    facts = [known.get(name) for name in names]
-    equal = [fact.equal for fact in facts if fact is not None and fact.equal is not None]
+    facts = [known[name] for name in names if name in known]
+    equal = [fact.equal for fact in facts if fact.equal is not None]
     if len(equal) == len(names):
         # As for an order by a path: one row is sorted soon.
-        return Access("identity", index=entity.identity, equal=tuple(equal), ordered=not order)
-    first = facts[0]
-    if len(names) == 1 and first is not None and first.many is not None:
-        return Access("identity", index=entity.identity, many=first.many)
-    return None
+        access = Access(
+            "identity", index=entity.identity, equal=tuple(equal), ordered=not asked.all_keys
+        )
+        yield Way(access, tuple(one for fact in facts for one in fact.exprs("equal")))
+    elif len(names) == 1 and facts and facts[0].many is not None:
+        access = Access("identity", index=entity.identity, many=facts[0].many)
+        yield Way(access, facts[0].exprs("many"))
 
 
-def _index_access(
-    entity: EntityLayout, index: IndexLayout, known: dict[str, _Known], shape: Shape
-) -> _Candidate:
+def _index_way(asked: Asked, index: IndexLayout, known: dict[str, _Known]) -> Way:
+    entity = asked.entity
     columns = _columns_of(entity, index)
     equal: list[Operand] = []
+    covered: list[Expr] = []
     for name, _ in columns:
         fact = known.get(name)
         if fact is None or fact.equal is None:
@@ -244,56 +277,36 @@ def _index_access(
         if fact.equal.index is None and index.kind == "identity":
             break  # an identity is never NULL, and has no key for it
         equal.append(fact.equal)
+        covered.extend(fact.exprs("equal"))
     rest = columns[len(equal) :]
-    fact = known.get(rest[0][0]) if rest else None
-    order = shape.query.order
-    reverse = _serves(entity, rest, order)
-    many = fact.many if fact is not None else None
-    prefix = fact.prefix if fact is not None and many is None else None
-    low = fact.low if fact is not None and many is None and prefix is None else None
-    high = fact.high if fact is not None and many is None and prefix is None else None
-    bounded = low is not None or high is not None
-    not_null = fact is not None and many is None and (fact.not_null or bounded)
-    ordered = reverse is not None and many is None
-    restricts = bool(equal) or many is not None or bounded or prefix is not None
-    access = Access(
-        "index",
-        index=index,
-        equal=tuple(equal),
-        many=many,
-        low=low,
-        high=high,
-        prefix=prefix,
-        not_null=not_null,
-        ordered=ordered,
-        reverse=bool(reverse) if ordered else False,
-    )
-    score = 2.0 * len(equal) + (1.5 if many is not None else 0.0)
-    score += (1.0 if low is not None else 0.0) + (1.0 if high is not None else 0.0)
-    score += 1.5 if prefix is not None else 0.0
-    score += 0.5 if ordered else 0.0
-    if index.unique and not rest and not any(o.index is None for o in equal):
-        score += 100.0
-    if not restricts and not (ordered and shape.page.limited):
-        score = _WHOLE_INDEX_SCORE
-    return _Candidate(access, score)
+    fact = known.get(rest[0][0], _Known()) if rest else _Known()
+    reverse = _serves(entity, rest, asked.order, descending=asked.tie_descending)
+    restriction = Access("index", index=index, equal=tuple(equal))
+    if fact.many is not None:
+        restriction = replace(restriction, many=fact.many)
+        covered.extend(fact.exprs("many"))
+    elif fact.prefix is not None:
+        restriction = replace(restriction, prefix=fact.prefix, not_null=fact.not_null)
+        covered.extend(fact.exprs("prefix"))
+    elif fact.is_range or fact.not_null:
+        restriction = replace(restriction, low=fact.low, high=fact.high, not_null=True)
+        covered.extend(fact.exprs("low", "high", "not_null"))
+    ordered = reverse is not None and fact.many is None
+    access = replace(restriction, ordered=ordered, reverse=bool(reverse) if ordered else False)
+    return Way(access, tuple(covered))
 
 
-def _relation_accesses(
-    entity: EntityLayout, known: dict[str, _Known], order: tuple[OrderSpec, ...]
-) -> Iterable[_Candidate]:
-    for relation in entity.outgoing:
+def _relation_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
+    for relation in asked.entity.outgoing:
         if relation.index is None:
             continue
-        facts = [known.get(name) for name in relation.relation.fields]
+        facts = [known[name] for name in relation.relation.fields if name in known]
         equal = [
-            fact.equal
-            for fact in facts
-            if fact is not None and fact.equal is not None and fact.equal.index is not None
+            fact.equal for fact in facts if fact.equal is not None and fact.equal.index is not None
         ]
-        if len(equal) != len(facts):
+        if len(equal) != len(relation.relation.fields):
             continue
-        reverse = row_order(entity, order)
+        reverse = row_order(asked.entity, asked.order, tie_descending=asked.tie_descending)
         access = Access(
             "relation",
             relation=relation,
@@ -301,19 +314,18 @@ def _relation_accesses(
             ordered=reverse is not None,
             reverse=bool(reverse),
         )
-        score = 2.0 * len(equal) + (0.5 if access.ordered else 0.0) - 0.1
-        yield _Candidate(access, score)
+        yield Way(access, tuple(one for fact in facts for one in fact.exprs("equal")))
 
 
-def _scan_candidate(entity: EntityLayout, known: dict[str, _Known], shape: Shape) -> _Candidate:
+def _scan_way(asked: Asked, known: dict[str, _Known]) -> Way:
     """A scan, between two numbers if the identity is an int that the filter bounds."""
-    access = scan_access(entity, shape.query.order)
+    entity = asked.entity
+    access = scan_access(entity, asked.order, tie_descending=asked.tie_descending)
     fact = known.get(entity.entity.identity[0])
-    score = 0.5 if access.ordered and shape.page.limited else 0.0
     if entity.int_identity_slot is not None and fact is not None and fact.is_range:
-        access = replace(access, low=fact.low, high=fact.high)
-        score += (fact.low is not None) + (fact.high is not None)
-    return _Candidate(access, score)
+        bounded = replace(access, low=fact.low, high=fact.high)
+        return Way(bounded, fact.exprs("low", "high"))
+    return Way(access)
 
 
 def _columns_of(entity: EntityLayout, index: IndexLayout) -> list[tuple[str, bool]]:
@@ -326,26 +338,29 @@ def _columns_of(entity: EntityLayout, index: IndexLayout) -> list[tuple[str, boo
 
 
 def _serves(
-    entity: EntityLayout, columns: list[tuple[str, bool]], order: tuple[OrderSpec, ...]
+    entity: EntityLayout,
+    columns: list[tuple[str, bool]],
+    order: tuple[OrderSpec, ...],
+    *,
+    descending: bool,
 ) -> bool | None:
     """Whether walking these columns gives the order: forwards False, backwards True, else None.
 
-    Ties come by row key in the direction of the walk, and a total order's ties follow its last
-    key: so the walk must go backwards exactly when the last key descends.  All columns must
-    be used up, or the ties would be ordered by the columns that are left.
+    Ties come by row key in the direction of the walk, and the order has them `descending` or not:
+    so the walk must go backwards exactly when they descend.  All columns must be used up, or the
+    ties would be ordered by the columns that are left.
     """
     if not columns:
-        return row_order(entity, order)
-    if len(order) == len(columns) + 1 and order[-1].descending == order[-2].descending:
-        # An int identity in last place says what the order of ties is anyway.
-        order = order if row_order(entity, order[-1:]) is None else order[:-1]
+        return row_order(entity, order, tie_descending=descending)
+    if len(order) == len(columns) + 1 and row_order(entity, order[-1:]) is not None:
+        # An int identity in last place orders what the walk has as ties.
+        descending, order = order[-1].descending, order[:-1]
     if len(columns) != len(order):
         return None
-    reverse = order[-1].descending
-    for (name, descending), spec in zip(columns, order, strict=True):
-        if spec.key.path != (name,) or spec.descending != (descending != reverse):
+    for (name, stored_descending), spec in zip(columns, order, strict=True):
+        if spec.key.path != (name,) or spec.descending != (stored_descending != descending):
             return None
         natural = spec.nulls_last is None or spec.nulls_last == spec.descending
         if entity.fields[name].optional and not natural:
             return None
-    return reverse
+    return descending

@@ -16,50 +16,49 @@ Invariants (held by tests/unit/query/test_compile.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, TypeAlias
 
-from ormdb import limits
 from ormdb.clock import Clock
-from ormdb.errors import LimitError, QueryError
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef, Related
+from ormdb.ir.expr import And, Expr, FieldRef, Related
 from ormdb.ir.expression_type import walk
-from ormdb.ir.function_type import TESTS
-from ormdb.ir.graph import GraphQuery, Include, OrderSpec
-from ormdb.ir.schema import FieldDef
-from ormdb.ir.value import RowDict
+from ormdb.ir.graph import GraphQuery
+from ormdb.ir.value import RowDict, Type, Value
 from ormdb.query.access import (
-    choose_access,
+    Asked,
+    Way,
     key_fields,
     order_from_index,
     row_order,
     scan_access,
+    single_ways,
 )
+from ormdb.query.combine import CombinedWay, combined_ways
 from ormdb.query.convert import make_converter
-from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach
+from ormdb.query.cost import Candidate, CostModel
+from ormdb.query.logical import LogicalNode, build_logical, cannot_fail, plain_logical
+from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach, return_slots
 from ormdb.query.plan import (
     Access,
     Expand,
     FilterPlan,
     NodePlan,
     QueryPlan,
+    Source,
 )
-from ormdb.query.resolve import (
-    Step,
-    check_filter,
-    find_entity,
-    find_field,
-    find_step,
-)
+from ormdb.query.resolve import Step
+from ormdb.query.rules import rewrite
 from ormdb.query.shape import LiteralTaker, Shape
-from ormdb.storage.asking import Question
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import EntityLayout, Layout
-from ormdb.storage.records import fresh_json, holds_json, is_stored
+from ormdb.storage.records import fresh_json, holds_json
+from ormdb.storage.statistics import NO_STATISTICS, Statistics
 
-ChooseAccess: TypeAlias = Callable[[Layout, EntityLayout, Shape], Access]
+# Says which of the ways to the roots is taken; they come with the cheapest first.
+Choose: TypeAlias = Callable[[Sequence[Candidate]], Candidate]
 
 
 def compile_query(
@@ -68,187 +67,174 @@ def compile_query(
     shape: Shape,
     *,
     clock: Clock,
-    choose: ChooseAccess = choose_access,
+    statistics: Statistics = NO_STATISTICS,
+    choose: Choose = itemgetter(0),
 ) -> QueryPlan:
     """Compile the plan of a shape; `query` is one query of that shape, with its literals.
 
-    Any of `access.candidates` may be the choice: none changes the answer.
+    Any candidate may be the choice: none changes the answer.
 
     Raises:
       QueryError: the query does not fit the schema.
       LimitError: the query is too large.
     """
-    compiler = _Compiler(layout, clock)
-    root, access = compiler.root(query, shape, choose)
+    # Literals are taken out in the order in which `take_shape` did: parents first.
+    logical = rewrite(layout, build_logical(layout, query, LiteralTaker()))
+    compiler = _Compiler(layout, clock, shape)
+    access = compiler.access(choose(candidates(layout, logical, shape, statistics)).way)
+    root = compiler.node(logical, access_slots(access))
     return QueryPlan(
         root=root,
         access=access,
-        scan=scan_access(root.entity, query.order),
+        scan=scan_access(root.entity, logical.deciding, tie_descending=logical.tie_descending),
         nodes=tuple(compiler.nodes),
-        converters=tuple(
-            make_converter(definition, kind)
-            for definition, kind in compiler.converted_fields(shape)
-        ),
-        keyed=tuple(
-            (definition.type, operand.index)
-            for definition, operand in key_fields(root.entity, access)
-            if operand.index is not None
-        ),
+        converters=compiler.converters(),
+        keyed=tuple(_keyed(root.entity, access)),
         order_signature=encode_node(GraphQuery(entity=query.entity, order=query.order)),
         schema_version=layout.bundle.version,
     )
+
+
+def candidates(
+    layout: Layout, root: LogicalNode, shape: Shape, statistics: Statistics
+) -> list[Candidate]:
+    """Every way to the roots, the cheapest first; whichever is taken, the answer is the same."""
+    asked = Asked(
+        root.entity,
+        root.conjuncts,
+        root.deciding,
+        root.tie_descending,
+        root.limited,
+        shape.parameter_classes,
+        root.order,
+    )
+    single = single_ways(asked)
+    model = CostModel(layout, statistics)
+    return model.ranked(asked, [*single, *combined_ways(layout, asked, single, model.cheapest)])
 
 
 def compile_row_dicts(
     layout: Layout, entity: EntityLayout, clock: Clock
 ) -> tuple[frozenset[int], Callable[..., list[RowDict]]]:
     """The slots of all fields of an entity, and the function from decoded rows to dicts."""
-    compiler = _Compiler(layout, clock)
-    request = _Request(entity, (), "", None, (), None, (), limited=False)
-    node = compiler.node(request, None)
+    node = _Compiler(layout, clock).node(plain_logical(entity))
     return node.decoder.slots, node.dicts
+
+
+def access_slots(access: Access) -> Sequence[int]:
+    """The slots that recheck how a row was reached."""
+    return access.index.slots if access.kind == "index" and access.index is not None else ()
+
+
+def _keyed(entity: EntityLayout, access: Access) -> Iterable[tuple[Type, int, bool]]:
+    """The parameters that an access and all below it make keys of."""
+    for part in access.parts:
+        yield from _keyed(entity, part)
+    if access.source is not None:
+        yield from _keyed(access.source.node.entity, access.source.access)
+    if not access.parts and access.source is None:
+        for definition, operand in key_fields(entity, access):
+            if operand.index is not None:
+                yield definition.type, operand.index, operand.index == access.many
 
 
 class _Compiler:
     """Compiles the nodes of one query."""
 
-    def __init__(self, layout: Layout, clock: Clock) -> None:
+    def __init__(self, layout: Layout, clock: Clock, shape: Shape | None = None) -> None:
         self.layout = layout
         self.clock = clock
         self.nodes: list[NodePlan] = []
-        self.params: Parameters = {}
-        # Takes the literals out in the order in which `take_shape` did: parents first.
-        self._taker = LiteralTaker()
+        self._params: Parameters = {}
+        self._classes = () if shape is None else shape.parameter_classes
 
-    def root(
-        self, query: GraphQuery, shape: Shape, choose: ChooseAccess
-    ) -> tuple[NodePlan, Access]:
-        """The node of the roots, with everything below it, and the way to them."""
-        entity = find_entity(self.layout, query.entity)
-        request = _Request(
-            entity, (), "", query.filter, query.order, query.select, query.includes, limited=True
-        )
-        chosen: list[Access] = []
-
-        def needs() -> Sequence[int]:
-            # Asked for once the names of the filter and the order are known to exist.
-            access = choose(self.layout, entity, shape)
-            chosen.append(access)
-            return access.index.slots if access.kind == "index" and access.index else ()
-
-        return self.node(request, None, needs), chosen[0]
-
-    def node(
-        self,
-        request: _Request,
-        step: Step | None,
-        access_slots: Callable[[], Sequence[int]] = tuple,
-    ) -> NodePlan:
-        """One node and those below it; `access_slots` are needed to recheck how it is reached."""
-        scope = NodeScope(self.layout, request.entity, self.clock, self.params)
+    def node(self, logical: LogicalNode, slots: Sequence[int] = ()) -> NodePlan:
+        """One node and those below it; `slots` are decoded besides what it asks for itself."""
         number = len(self.nodes)
         self.nodes.append(None)  # type: ignore[arg-type]  # holds the place: parents come first
-        near, far = self._filters(scope, request.filter)
-        if len(request.order) > limits.ORDER_FIELDS_MAX:
-            raise LimitError(
-                f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(request.order)}"
-            )
-        order = scope.order(request.order)
-        scope.need(access_slots())
-        names = self._selected(request)
-        children = self._children(request, scope)
-        expand = None if step is None else self._expand(step, request, scope)
-        dicts, columns = self._builders(scope, request, names, [child.name for child in children])
-        node = NodePlan(
+        made = self._node(logical, slots, number)
+        self.nodes[number] = made
+        return made
+
+    def access(self, way: Way) -> Access:
+        """The access of a way, with plans for the related rows that it goes over."""
+        if not isinstance(way, CombinedWay):
+            return way.access
+        parts = tuple(map(self.access, way.parts))
+        if way.through is None:
+            return replace(way.access, parts=parts)
+        step, there = way.through.step, way.through.asked
+        inner = self.access(way.through.way)
+        logical = replace(plain_logical(there.entity, there.conjuncts), select=())
+        slots = [*access_slots(inner), *(return_slots(step))]
+        node = self._node(logical, slots, -1)
+        expand = reach(self.layout, step, self.clock)
+        return replace(way.access, source=Source(node, inner, expand, step.name))
+
+    def converters(self) -> tuple[Callable[[Value], Value], ...]:
+        """What makes the stored value of each parameter; one that no condition was left to use
+        stays as it is."""
+        return tuple(
+            make_converter(self._params[index], kind) if index in self._params else _as_given
+            for index, kind in enumerate(self._classes)
+        )
+
+    def _node(self, logical: LogicalNode, slots: Sequence[int], number: int) -> NodePlan:
+        entity = logical.entity
+        scope = NodeScope(self.layout, entity, self.clock, self._params)
+        near, far = self._filters(scope, logical)
+        order = scope.order(logical.order)
+        scope.need(slots)
+        names = _selected(logical)
+        children = [self._child(scope, child) for child in logical.children]
+        expand = None if logical.step is None else self._expand(logical.step, logical, scope)
+        dicts, columns = self._builders(scope, names, [child.name for child in children])
+        return NodePlan(
             number=number,
-            name=request.name,
-            path=request.path,
-            entity=request.entity,
+            name=logical.name,
+            path=logical.path,
+            entity=entity,
             fields=names.shown,
-            decoder=request.entity.codec.decoder(scope.slots),
+            decoder=entity.codec.decoder(scope.slots),
             dicts=dicts,
             columns=columns,
             filter=near,
             far_filter=far,
             order=order,
             expand=expand,
-            relation_name="" if step is None else step.name,
-            to_one=step is not None and step.single,
+            relation_name="" if logical.step is None else logical.step.name,
+            to_one=logical.step is not None and logical.step.single,
             children=children,
         )
-        self.nodes[number] = node
-        return node
 
-    def converted_fields(self, shape: Shape) -> list[tuple[FieldDef | Question, Any]]:
-        """The field or function that gives each parameter its type, and the class it was given
-        as."""
-        classes = list(shape.parameter_classes)
-        return [(self.params[index], kind) for index, kind in enumerate(classes)]
-
-    def _children(self, request: _Request, scope: NodeScope) -> list[NodePlan]:
-        children: list[NodePlan] = []
-        taken = set(request.entity.fields)
-        for include in request.includes:
-            if include.name in taken:
-                raise QueryError(
-                    f"{request.entity.name} shows two things as {include.name!r}; "
-                    "name one of them with an alias",
-                    entity=request.entity.name,
-                )
-            taken.add(include.name)
-            step = find_step(self.layout, request.entity, include.relation)
-            if step.single and (include.order or include.limit is not None or include.offset):
-                raise QueryError(
-                    f"{request.entity.name}.{include.relation} leads to one row at most; "
-                    "leave its order, limit and offset out",
-                    entity=request.entity.name,
-                    relation=include.relation,
-                )
-            scope.need_for_step(step)
-            wanted = _Request(
-                step.target,
-                (*request.path, include.name),
-                include.name,
-                include.filter,
-                include.order,
-                include.select,
-                include.includes,
-                limited=include.limit is not None,
-            )
-            child = self.node(wanted, step)
-            expand = child.expand
-            if expand is not None and expand.ordered_index is not None:
-                scope.need(step.relation.target_slots)  # an index begins with the values
-            children.append(child)
-        return children
-
-    def _selected(self, request: _Request) -> _Selection:
-        entity = request.entity
-        chosen = request.select
-        if chosen is None:
-            chosen = tuple(entity.fields)
-        for name in chosen:
-            find_field(entity, name)
-        shown = tuple(dict.fromkeys(chosen))
-        return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
+    def _child(self, scope: NodeScope, logical: LogicalNode) -> NodePlan:
+        step = logical.step
+        assert step is not None
+        scope.need_for_step(step)
+        child = self.node(logical)
+        if child.expand is not None and child.expand.ordered_index is not None:
+            scope.need(step.relation.target_slots)  # an index begins with the values
+        return child
 
     def _filters(
-        self, scope: NodeScope, given: Expr | None
+        self, scope: NodeScope, logical: LogicalNode
     ) -> tuple[FilterPlan | None, FilterPlan | None]:
         """The filter in two: what a row's own fields decide, and what takes reading other rows."""
-        if given is None:
+        items = logical.conjuncts
+        if not items:
             return None, None
-        bare = self._taker.expression(check_filter(self.layout, scope.entity, given))
-        items = bare.items if isinstance(bare, And) else (bare,)
         far = [item for item in items if _reads_other_rows(item)]
         if not far:
-            return scope.filter(bare), None
-        near = [item for item in items if item not in far and _never_fails(item, scope.entity)]
-        first = scope.filter(And(items=tuple(near))) if near else None
-        rest = tuple(item for item in items if item not in near)
-        return first, scope.filter(And(items=rest))
+            return scope.filter(_all_of(items)), None
+        near = [
+            item
+            for item in items
+            if item not in far and cannot_fail(self.layout, logical.entity, item)
+        ]
+        first = scope.filter(_all_of(near)) if near else None
+        return first, scope.filter(_all_of([item for item in items if item not in near]))
 
-    def _expand(self, step: Step, request: _Request, scope: NodeScope) -> Expand:
+    def _expand(self, step: Step, logical: LogicalNode, scope: NodeScope) -> Expand:
         """How to come from the parents; what this node must decode so that it can be rechecked."""
         relation = step.relation
         if step.kind == "to_one":
@@ -257,12 +243,12 @@ class _Compiler:
         if step.kind == "to_many":
             scope.need(back_slots(relation))
             index, reverse = None, False
-            backwards = row_order(relation.source, request.order)
-            if request.limited and request.filter is None and request.order:
+            backwards = row_order(relation.source, logical.order)
+            if logical.limited and not logical.conjuncts and logical.order:
                 if backwards:
                     index, reverse = relation.index, True
                 elif backwards is None:
-                    index, reverse = order_from_index(relation, request.order)
+                    index, reverse = order_from_index(relation, logical.order)
                     scope.need(() if index is None else index.slots)
             return Expand("to_many", relation, step.single, index, reverse, backwards is False)
         assert step.far is not None
@@ -270,7 +256,7 @@ class _Compiler:
         return reach(self.layout, step, self.clock, ordered=True)
 
     def _builders(
-        self, scope: NodeScope, request: _Request, names: _Selection, children: list[str]
+        self, scope: NodeScope, names: _Selection, children: list[str]
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """The functions that turn decoded rows into dicts and into columns."""
         translator = scope.translator()
@@ -310,20 +296,6 @@ class _Compiler:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """What one node of the query asks for."""
-
-    entity: EntityLayout
-    path: tuple[str, ...]
-    name: str
-    filter: Expr | None
-    order: tuple[OrderSpec, ...]
-    select: tuple[str, ...] | None
-    includes: tuple[Include, ...]
-    limited: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Selection:
     """The fields a node shows in dicts, and those of its block, which always has the identity."""
 
@@ -338,12 +310,16 @@ def _reads_other_rows(expr: Expr) -> bool:
     )
 
 
-def _never_fails(expr: Expr, entity: EntityLayout) -> bool:
-    """Whether evaluating an expression over an entity's own fields cannot raise, so that it may
-    be asked before what stands to its left."""
-    return not any(
-        isinstance(node, Arithmetic)
-        or (isinstance(node, Call) and node.name not in TESTS)
-        or (isinstance(node, FieldRef) and not is_stored(entity.fields[node.path[0]]))
-        for node in walk(expr)
-    )
+def _all_of(items: Sequence[Expr]) -> Expr:
+    return items[0] if len(items) == 1 else And(items=tuple(items))
+
+
+def _selected(logical: LogicalNode) -> _Selection:
+    entity = logical.entity
+    chosen = tuple(entity.fields) if logical.select is None else logical.select
+    shown = tuple(dict.fromkeys(chosen))
+    return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
+
+
+def _as_given(value: Value) -> Value:
+    return value

@@ -17,6 +17,7 @@ Invariants (held by tests/unit/query/test_explain.py):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal as Choice
 
 from ormdb.ir.explanation import (
@@ -50,7 +51,7 @@ from ormdb.query.root_page import RootPage
 from ormdb.query.shape import PageValues
 from ormdb.query.trace import Run, Trace
 from ormdb.query.words import expression_words
-from ormdb.storage.layout import RelationLayout
+from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.storage.views import PastView
 
 
@@ -131,24 +132,42 @@ def _include(trace: Trace, run: Run, node: NodePlan, parents: int | None) -> Nod
 
 def _access(run: Run) -> AccessPath:
     access, plan = run.ready.access, run.ready.plan
-    planned, entity = plan.access, plan.root.entity
+    shown = _access_path(plan.root.entity, access)
+    return shown if access is plan.access else replace(shown, instead_of=plan.access.name)
+
+
+def _access_path(entity: EntityLayout, access: Access) -> AccessPath:
+    shown = AccessPath(
+        kind=access.kind,
+        name=_access_name(access),
+        ordered=access.ordered,
+        reverse=access.reverse,
+        parts=tuple(_access_path(entity, part) for part in access.parts),
+    )
+    if access.source is not None:
+        node = access.source.node
+        asked = [part.condition for part in (node.filter, node.far_filter) if part is not None]
+        return replace(
+            shown,
+            parts=(_access_path(node.entity, access.source.access),),
+            entity=node.entity.name,
+            condition=" and ".join(map(expression_words, asked)),
+        )
+    if access.parts or access.kind == "nothing":
+        return shown
     names = [definition.name for definition, _ in key_fields(entity, access)]
     count = len(access.equal)
     ranged = access.low is not None or access.high is not None
     if access.not_null and not ranged:
         assert access.index is not None
         names.append(column_names(entity, access.index)[count])
-    return AccessPath(
-        kind=access.kind,
-        name=_access_name(access),
+    return replace(
+        shown,
         fixed=tuple(names[:count]),
         listed=None if access.many is None else names[count],
         ranged=names[count] if ranged or access.not_null else None,
         low=None if access.low is None else ">=" if access.low.inclusive else ">",
         high=None if access.high is None else "<=" if access.high.inclusive else "<",
-        ordered=access.ordered,
-        reverse=access.reverse,
-        instead_of=None if access is planned else planned.name,
     )
 
 
@@ -156,6 +175,8 @@ def _access_name(access: Access) -> str | None:
     if access.kind == "index":
         assert access.index is not None
         return access.index.name
+    if access.source is not None:
+        return access.source.relation_name
     return None if access.relation is None else access.relation.name
 
 

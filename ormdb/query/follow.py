@@ -90,6 +90,20 @@ def follow_to_one(
     return _by_value(view, relation, rows, decoder)
 
 
+def target_keys(view: View, relation: RelationLayout, sources: Level) -> set[bytes]:
+    """The row keys of the targets of some rows, without reading them; not all need to exist."""
+    lookup = relation.target_lookup
+    if relation.mode == "slot" or lookup is None:
+        slot = relation.relation.slot if relation.mode == "slot" else relation.slots[0]
+        numbers = {number for number in _column(sources.rows, slot) if number is not None}
+        return set(_pack(list(numbers)))
+    by_target = dict(zip(relation.target_slots, relation.slots, strict=True))
+    columns = [_column(sources.rows, by_target[slot]) for slot in lookup.slots]
+    wanted = {values for values in zip(*columns, strict=True) if None not in values}
+    found = view.lookup(lookup, relation.target, lookup.encode_many(list(wanted)))
+    return {joined[:ROW_KEY_BYTES] for joined in found if joined}
+
+
 def parent_keys(relation: RelationLayout, parents: Level) -> list[bytes | None]:
     """The key of each parent in the relation's space; None where no child can refer to it."""
     if relation.mode != "value":

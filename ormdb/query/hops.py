@@ -13,6 +13,8 @@ A call is a round trip to an engine that lies across a network.  What a plan say
   * a filter over a level without rows asks nothing: fewer calls
   * a page that a path in the filter keeps from filling takes another round of the filter's hops,
     each with four times the rows: more calls, as few as the logarithm of the rows looked at
+  * rows whose keys were gathered before (a union, an intersection, a way via other rows) are read
+    in rounds of KEYS_ROUND_ROWS: a call for each
   * a limited include whose index keys are too long to tell their order is read again in full
   * a value that has no key (2.5 beside an indexed int) turns the way to the roots into a scan
 
@@ -24,7 +26,16 @@ Invariants (held by tests/unit/query/test_hops.py):
 
 from __future__ import annotations
 
-from ormdb.query.plan import Access, Expand, FilterPlan, Hop, NodePlan, QueryPlan, RelatedHop
+from ormdb.query.plan import (
+    Access,
+    Expand,
+    FilterPlan,
+    Hop,
+    NodePlan,
+    QueryPlan,
+    RelatedHop,
+    Source,
+)
 from ormdb.storage.layout import RelationLayout
 
 
@@ -70,6 +81,34 @@ def access_hops(access: Access) -> int:
             return 1 if by_value else 2
         case "scan":
             return 1
+        case "nothing":
+            return 0
+        case "union" | "intersection":
+            return 1 + sum(map(_keys_hops, access.parts))  # the keys of each, then the rows
+        case "via":
+            assert access.source is not None
+            return 1 + _source_hops(access.source)
+
+
+def _keys_hops(access: Access) -> int:
+    """The engine calls that gather the keys of an access, without its rows."""
+    match access.kind:
+        case "identity":
+            return 0 if access.index is None else 1
+        case "union" | "intersection" | "via":
+            return access_hops(access) - 1
+        case _:
+            return access_hops(access)
+
+
+def _source_hops(source: Source) -> int:
+    """The calls that read the rows of a source and go from there to the roots' keys."""
+    own = access_hops(source.access) + _filter_hops(source.node)
+    expand = source.expand
+    if expand.kind == "to_one":
+        return own + 1
+    back = 0 if expand.relation.mode == "slot" or expand.relation.target_lookup is None else 1
+    return own + back + (2 if expand.kind == "through" else 0)
 
 
 def _expand_hops(expand: Expand) -> int:

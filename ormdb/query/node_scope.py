@@ -227,6 +227,14 @@ def arrival_slots(step: Step) -> Sequence[int]:
     return step.far.target_slots
 
 
+def return_slots(step: Step) -> Sequence[int]:
+    """The slots of a row at the end of a step that lead back along it."""
+    if step.kind == "to_many":
+        return forward_slots(step.relation)
+    relation = step.relation if step.far is None else step.far
+    return relation.target_slots if relation.mode == "value" else ()
+
+
 def forward_slots(relation: RelationLayout) -> Sequence[int]:
     """The slots of a source row that lead to its target."""
     return (relation.relation.slot,) if relation.mode == "slot" else relation.slots

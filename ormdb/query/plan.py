@@ -106,11 +106,15 @@ class Access:
     index     `equal` fix the first columns; `many`, `low`/`high` or `prefix` restrict the next one
     relation  `equal` are the foreign key's values, in the order of `relation.relation.fields`
     scan      every row, or those whose int identity lies between `low` and `high`
+    union     the rows of all `parts`; intersection, those that all have in common
+    via       the rows that those of `source` lead to
+    nothing   no row at all
     `ordered`: rows come in the order the query asks for, walking backwards if `reverse`.
+    `order_keys`: which keys of the order decide, by position; others are fixed or never reached.
     `is_whole`: it says all that the filter says, which drops few of its rows or none.
     """
 
-    kind: Choice["identity", "index", "relation", "scan"]
+    kind: Choice["identity", "index", "relation", "scan", "union", "intersection", "via", "nothing"]
     index: IndexLayout | None = None
     relation: RelationLayout | None = None
     equal: tuple[Operand, ...] = ()
@@ -121,14 +125,32 @@ class Access:
     not_null: bool = False
     ordered: bool = False
     reverse: bool = False
+    order_keys: tuple[int, ...] = ()
     is_whole: bool = False
+    parts: tuple[Access, ...] = ()
+    source: Source | None = None
 
     @property
     def name(self) -> str:
         """For people: "index by_time", "scan"."""
-        if self.index is not None:
+        if self.parts:
+            return f"{self.kind} of {', '.join(part.name for part in self.parts)}"
+        if self.source is not None:
+            return f"via {self.source.node.entity.name} by {self.source.access.name}"
+        if self.index is not None and self.kind != "identity":
             return f"{self.index.kind} {self.index.name}"
         return self.kind if self.relation is None else f"relation {self.relation.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Rows of another entity, read as roots are, that lead to the roots: over `expand`, which
+    goes from the roots to them, taken backwards."""
+
+    node: NodePlan
+    access: Access
+    expand: Expand
+    relation_name: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +207,8 @@ class QueryPlan:
     scan: Access
     nodes: tuple[NodePlan, ...]
     converters: tuple[Callable[[Value], Value], ...]
-    # The parameters that the access path makes keys of, and what they have to be for that.
-    keyed: tuple[tuple[Type, int], ...]
+    # The parameters that the access path makes keys of, what they have to be for that, and
+    # whether they are lists of such.
+    keyed: tuple[tuple[Type, int, bool], ...]
     order_signature: bytes
     schema_version: int

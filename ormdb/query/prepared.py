@@ -164,7 +164,7 @@ class _Variant:
         self._may_lack_key = any(
             not isinstance(kind, TextType | IntType)
             or (isinstance(kind, IntType) and not isinstance(given_types[index], IntType))
-            for kind, index in plan.keyed
+            for kind, index, _ in plan.keyed
         )
         self._seek = seek_of(plan)
         self._page_names = _page_names(query)

@@ -61,9 +61,8 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
 
 def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     """The plan's access path, unless one of the values has no key in it."""
-    for kind, index in plan.keyed:
+    for kind, index, listed in plan.keyed:
         value = values[index]
-        listed = index == plan.access.many
         if not all(has_key(kind, item) for item in (value if listed else (value,))):
             return plan.scan
     return plan.access

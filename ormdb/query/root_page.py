@@ -21,6 +21,7 @@ from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.query.budget import Spending
 from ormdb.query.follow import Level, masked, picked, sliced
+from ormdb.query.gather import KeyGatherer
 from ormdb.query.order import Place, sorted_positions
 from ormdb.query.plan import Access, NodePlan
 from ormdb.query.roots import Batch, Walk, root_batches
@@ -71,6 +72,7 @@ class RootReader:
         self._spending = spending
         self._values = values
         self._sieve = sieve
+        self._gatherer = KeyGatherer(view, values, sieve, self._check_progress)
 
     def page(self, page: RootPage) -> RootResult:
         """The roots of a page, in the query's order."""
@@ -84,7 +86,7 @@ class RootReader:
             if page.backward:
                 level.rows.reverse()
                 level.keys.reverse()
-            return RootResult(level, more)
+            return RootResult(level, more, self._ends(level))
         return self._sorted(page, stop)
 
     def count(self) -> int:
@@ -104,6 +106,12 @@ class RootReader:
         """The values of the order's keys for one root: what a cursor holds."""
         one = Level([level.rows[position]], [level.keys[position]])
         return tuple(column[0] for column in self._sieve.columns(self._root.order, one))
+
+    def _ends(self, level: Level) -> tuple[tuple[Value, ...], tuple[Value, ...]] | None:
+        """The order's values of the first and the last root, if telling them takes reading."""
+        if not level.rows or not self._root.order.hops:
+            return None
+        return self.order_values(level, 0), self.order_values(level, -1)
 
     def _in_order(self, page: RootPage, wanted: int | None) -> Level:
         """Walk the access path until the page is full."""
@@ -174,16 +182,21 @@ class RootReader:
     def _near_batches(self, walk: Walk) -> Iterator[Level]:
         """Batches of the access path, filtered by the rows' own fields."""
         root = self._root
-        batches = root_batches(self._root, self._access, self._view, self._values, walk)
+        batches = root_batches(
+            self._root, self._access, self._view, self._values, walk, gather=self._gatherer.keys
+        )
         if self._access.ordered and self._access.kind == "index":
             batches = self._true_order(batches, backward=walk.backward)
         for level, _ in batches:
-            self._spending.check_progress((), self._view.counters.bytes)
+            self._check_progress()
             if self._sieve.note_rows is not None:
                 self._sieve.note_rows(len(level.rows))
             kept = self._sieve.kept(root.filter, level)
             if kept.rows:
                 yield kept
+
+    def _check_progress(self) -> None:
+        self._spending.check_progress((), self._view.counters.bytes)
 
     def _true_order(self, batches: Iterator[Batch], *, backward: bool) -> Iterator[Batch]:
         """Put runs of over-long keys of equal beginning, among them cut ones, which lie in the

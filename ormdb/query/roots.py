@@ -10,7 +10,7 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -37,6 +37,8 @@ from ormdb.storage.keys import (
 from ormdb.storage.layout import EntityLayout, IndexLayout
 from ormdb.storage.views import Span, View
 
+# Finds the keys of the rows of an access that is made of others, each once, in row order.
+GatherKeys: TypeAlias = Callable[[Access, EntityLayout], list[bytes]]
 Batch: TypeAlias = tuple[Level, Sequence[bytes]]  # rows, and the index key that led to each
 Range: TypeAlias = tuple[bytes, bytes | None]
 
@@ -51,10 +53,23 @@ class Walk:
 
 
 def root_batches(
-    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+    root: NodePlan,
+    access: Access,
+    view: View,
+    values: Sequence[Value],
+    walk: Walk,
+    *,
+    gather: GatherKeys,
 ) -> Iterator[Batch]:
-    """The rows of the access path; in the query's order, or against it, if the path is ordered."""
+    """The rows of the access path; in the query's order, or against it, if the path is ordered.
+
+    `gather` finds the keys of the rows of an access that is made of others.
+    """
     match access.kind:
+        case "nothing":
+            return
+        case "union" | "intersection" | "via":
+            yield from _by_keys(root, access, view, gather(access, root.entity), walk)
         case "identity":
             yield from _identity(root, access, view, values)
         case "relation":
@@ -70,19 +85,7 @@ def _identity(
     root: NodePlan, access: Access, view: View, values: Sequence[Value]
 ) -> Iterator[Batch]:
     entity = root.entity
-    if access.many is not None:
-        wanted: list[tuple[Value, ...]] = [(value,) for value in values[access.many]]
-    else:
-        wanted = [tuple(_operand(operand, values) for operand in access.equal)]
-    if any(None in identity for identity in wanted):
-        wanted = [identity for identity in wanted if None not in identity]
-    if entity.identity is None:
-        keys = sorted(row_key(identity[0]) for identity in wanted)
-    else:
-        encoded = [entity.identity.encode_values(identity) for identity in wanted]
-        keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
-        if len(set(keys)) < len(keys):  # of two identities; the filter rechecks all others
-            raise _misleading(entity, entity.identity)
+    keys = identity_keys(entity, access, view, values)
     rows = decoded_rows(view, entity, keys, root.decoder)
     if None in rows:
         if entity.identity is not None:
@@ -92,21 +95,72 @@ def _identity(
     yield Level(rows, keys), ()
 
 
+def identity_keys(
+    entity: EntityLayout, access: Access, view: View, values: Sequence[Value]
+) -> list[bytes]:
+    """The row keys of identities, in row order; those that nobody has are left out, or not."""
+    if access.many is not None:
+        wanted: list[tuple[Value, ...]] = [(value,) for value in values[access.many]]
+    else:
+        wanted = [tuple(_operand(operand, values) for operand in access.equal)]
+    if any(None in identity for identity in wanted):
+        wanted = [identity for identity in wanted if None not in identity]
+    if entity.identity is None:
+        return sorted(row_key(identity[0]) for identity in wanted)
+    encoded = [entity.identity.encode_values(identity) for identity in wanted]
+    keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
+    if len(set(keys)) < len(keys):  # of two identities; the filter rechecks all others
+        raise _misleading(entity, entity.identity)
+    return keys
+
+
+def _by_keys(
+    root: NodePlan, access: Access, view: View, keys: list[bytes], walk: Walk
+) -> Iterator[Batch]:
+    """The rows of some keys, which come in row order: batch by batch, from a place on."""
+    reverse = access.reverse != walk.backward
+    if reverse:
+        keys.reverse()
+    start = 0
+    if walk.place is not None and access.ordered:
+        place = walk.place.row_key
+        start = sum(key >= place if reverse else key <= place for key in keys)
+    size = walk.batch or limits.KEYS_ROUND_ROWS
+    while start < len(keys):
+        part = keys[start : start + size]
+        rows = decoded_rows(view, root.entity, part, root.decoder)
+        if None in rows:
+            there = [(key, row) for key, row in zip(part, rows, strict=True) if row is not None]
+            part, rows = [key for key, _ in there], [row for _, row in there]
+        yield Level(rows, part), ()
+        start += size
+        size = limits.KEYS_ROUND_ROWS
+
+
+def relation_key(
+    entity: EntityLayout, access: Access, view: View, values: Sequence[Value]
+) -> bytes | None:
+    """The key of one parent in a relation's space; None if there is no such parent."""
+    relation = access.relation
+    assert relation is not None
+    assert relation.index is not None
+    given = [_operand(operand, values) for operand in access.equal]
+    lookup = relation.target_lookup
+    if relation.mode == "value" or lookup is None:
+        return relation.index.encode_values(given)
+    by_slot = dict(zip(relation.slots, given, strict=True))
+    source_of = dict(zip(relation.target_slots, relation.slots, strict=True))
+    target = lookup.encode_values([by_slot[source_of[slot]] for slot in lookup.slots])
+    return view.lookup(lookup, relation.target, [target])[0][:8] or None
+
+
 def _relation(
     root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
 ) -> Iterator[Batch]:
     relation, entity = access.relation, root.entity
     assert relation is not None
     assert relation.index is not None
-    given = [_operand(operand, values) for operand in access.equal]
-    lookup = relation.target_lookup
-    if relation.mode == "value" or lookup is None:
-        key: bytes | None = relation.index.encode_values(given)
-    else:
-        by_slot = dict(zip(relation.slots, given, strict=True))
-        source_of = dict(zip(relation.target_slots, relation.slots, strict=True))
-        target = lookup.encode_values([by_slot[source_of[slot]] for slot in lookup.slots])
-        key = view.lookup(lookup, relation.target, [target])[0][:8] or None
+    key = relation_key(entity, access, view, values)
     if key is None:
         return
     span = Span(
@@ -135,7 +189,7 @@ def _index(
             level = only_row(root, index, view, key)
             yield level, [key] * len(level.rows)
             return
-    ranges = _ranges(access, index, values)
+    ranges = index_ranges(access, index, values)
     if access.many is not None:
         found, rows = view.scan_index_each(index, entity, ranges)
         items = [item for part in found for item in part]
@@ -207,7 +261,9 @@ def _resumed(
     """Where to go on from a place; a little before it when cut keys may lie beside it."""
     low, high, reverse = span
     fixed = [_operand(operand, values) for operand in access.equal]
-    whole = index.encode_prefix([*fixed, *place.values])
+    left = len(index.columns) - len(fixed)
+    decided = [place.values[at] for at in access.order_keys[:left]]
+    whole = index.encode_prefix([*fixed, *decided])
     if sorts_exactly(whole):
         return (whole, place.row_key), low, high
     if reverse:
@@ -216,7 +272,8 @@ def _resumed(
     return None, max(low, at_or_above(whole)), high
 
 
-def _ranges(access: Access, index: IndexLayout, values: Sequence[Value]) -> list[Range]:
+def index_ranges(access: Access, index: IndexLayout, values: Sequence[Value]) -> list[Range]:
+    """The stretches of an index that an access reads."""
     fixed = [_operand(operand, values) for operand in access.equal]
     prefix = index.encode_prefix(fixed)
     if access.many is not None:

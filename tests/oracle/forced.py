@@ -1,6 +1,6 @@
 """The same query by every way there is: forced plans.
 
-    way       each of `access.candidates`: identity, every index, every relation, the scan
+    way       each candidate: identity, every index, every relation, the scan, what combines them
     expand    children from an ordered index or by a sort, in row order as they come or sorted
     cache     what is read decoded and kept, read from what was kept, or not kept at all
     batches   of 1, of 64, of 4,096 rows
@@ -11,7 +11,7 @@ A plan may only change what an answer costs.  `PlanKinds` counts which ones were
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -22,13 +22,13 @@ from ormdb.clock import SystemClock
 from ormdb.database.reading import Snapshot
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import RowDict
-from ormdb.query.access import candidates
 from ormdb.query.cache import PlanCache
 from ormdb.query.compile import compile_query
+from ormdb.query.cost import Candidate
 from ormdb.query.fetch import Reading, count, fetch
 from ormdb.query.plan import Access, QueryPlan
 from ormdb.query.shape import Shape
-from ormdb.storage.layout import EntityLayout, Layout
+from ormdb.storage.layout import Layout
 from tests.oracle.compare import DifferenceError, check_same
 
 BATCHES: Final = (1, 64, 4096)
@@ -60,8 +60,7 @@ class ForcedPlans(PlanCache):
         self.taken = made
         return made
 
-    def _choose(self, layout: Layout, entity: EntityLayout, shape: Shape) -> Access:
-        found = candidates(layout, entity, shape)
+    def _choose(self, found: Sequence[Candidate]) -> Candidate:
         self.ways = len(found)
         return found[self._way]
 
@@ -94,7 +93,9 @@ class PlanKinds:
 
 def way_of(access: Access) -> str:
     """A way to the roots without names: "index, 2 equal, a range, in order"."""
-    words: list[str] = [access.kind]
+    words: list[str] = [access.kind, *(part.kind for part in access.parts)]
+    if access.source is not None:
+        words.append(f"{access.source.expand.kind}, {access.source.access.kind}")
     if access.equal:
         words.append(f"{len(access.equal)} equal")
     if access.many is not None:

@@ -99,7 +99,7 @@ SHAPES: dict[str, tuple[GraphQuery, int]] = {
             entity="Flight",
             filter=And(
                 items=(
-                    compare("==", "origin.code", "JFK"),
+                    compare("!=", "origin.code", "JFK"),
                     compare("!=", "plane.tail", "N1"),
                     compare("==", "log.text", "ok"),
                     compare(">=", "time", 0),

@@ -1,0 +1,132 @@
+"""Ways made of other ways: unions, intersections, and ways through related rows.
+
+    tail == p0 or origin == p1            union of relation plane, relation origin
+    origin == p0 and time > p1            intersection of relation origin, index by_time
+    any(origin, name == p0)               via Airport by index by_name: their departures
+
+Each gives a set of row keys, in row order; the rows are read once, and the filter asked of them.
+
+Invariants (held by tests/unit/query/test_combine.py and tests/property/test_fetch_differential.py):
+  1. A combined way leads to every row that its conjuncts keep.
+  2. It is made of ways that restrict, never of whole scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Final, TypeAlias
+
+from ormdb import limits
+from ormdb.ir.expr import Or, Related
+from ormdb.query.access import Asked, Way, row_order, single_ways
+from ormdb.query.logical import conjuncts_of
+from ormdb.query.plan import Access
+from ormdb.query.resolve import Step, find_step
+from ormdb.storage.layout import Layout
+
+# Tells which of some ways to rows costs least, as if all of them were wanted.
+Cheapest: TypeAlias = Callable[[Asked, Sequence[Way]], Way]
+_RANKED: Final = ("identity", "index", "relation")
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """What a way through related rows needs: the step to them, and how to find them."""
+
+    step: Step
+    asked: Asked
+    way: AnyWay
+
+
+@dataclass(frozen=True, slots=True)
+class CombinedWay(Way):
+    """A way whose access is finished once it is chosen, with plans for related rows."""
+
+    parts: tuple[AnyWay, ...] = ()
+    through: Through | None = None
+
+
+AnyWay: TypeAlias = Way | CombinedWay
+
+
+def combined_ways(
+    layout: Layout, asked: Asked, single: Sequence[Way], cheapest: Cheapest
+) -> list[Way]:
+    """The ways that several conjuncts, or one about related rows, open."""
+    ways: list[Way] = [*_intersections(asked, single)]
+    for conjunct in asked.conjuncts:
+        match conjunct:
+            case Or():
+                ways.extend(_unions(layout, asked, conjunct, cheapest))
+            case Related(kind="any", path=(_,)) if conjunct.filter is not None:
+                ways.extend(_through(layout, asked, conjunct, cheapest))
+            case _:
+                pass
+    reverse = row_order(asked.entity, asked.order, tie_descending=asked.tie_descending)
+    return [
+        replace(
+            way,
+            access=replace(way.access, ordered=reverse is not None, reverse=bool(reverse)),
+        )
+        for way in ways
+    ]
+
+
+def _intersections(asked: Asked, single: Sequence[Way]) -> Iterable[CombinedWay]:
+    """Pairs of ways about different conjuncts; more than two rarely pay for their reading."""
+    restricting = [
+        way for way in single if way.restricts and way.access.kind in {"index", "relation"}
+    ][: limits.INTERSECTED_WAYS_MAX]
+    for pair in combinations(restricting, 2):
+        first, second = (set(map(id, way.covered)) for way in pair)
+        if first <= second or second <= first:
+            continue
+        covered = tuple(one for one in asked.conjuncts if id(one) in first | second)
+        yield CombinedWay(Access("intersection"), covered, parts=tuple(pair))
+
+
+def _unions(
+    layout: Layout, asked: Asked, conjunct: Or, cheapest: Cheapest
+) -> Iterable[CombinedWay]:
+    """One way for every alternative, if all have one."""
+    items = conjunct.items
+    if not 0 < len(items) <= limits.UNITED_WAYS_MAX:
+        return
+    parts: list[AnyWay] = []
+    for item in items:
+        alone = replace(
+            asked,
+            conjuncts=tuple(conjuncts_of(item)),
+            order=(),
+            all_keys=(),
+            tie_descending=False,
+            limited=False,
+        )
+        single = single_ways(alone)
+        ways = [way for way in single if way.restricts and way.access.kind in _RANKED]
+        ways += combined_ways(layout, alone, single, cheapest)
+        if not ways:
+            return
+        parts.append(cheapest(alone, ways))
+    yield CombinedWay(Access("union"), (conjunct,), parts=tuple(parts))
+
+
+def _through(
+    layout: Layout, asked: Asked, conjunct: Related, cheapest: Cheapest
+) -> Iterable[CombinedWay]:
+    """Over the rows that the question is about, where there is a way to them."""
+    step = find_step(layout, asked.entity, conjunct.path[0])
+    relation = step.relation
+    if step.kind == "to_one" and relation.index is None:
+        return
+    there = Asked(
+        step.target, tuple(conjuncts_of(conjunct.filter)), (), False, False, asked.classes
+    )
+    single = single_ways(there)
+    ways: list[Way] = [way for way in single if way.restricts]
+    ways += combined_ways(layout, there, single, cheapest)
+    if ways:
+        way = cheapest(there, ways)
+        yield CombinedWay(Access("via"), (conjunct,), through=Through(step, there, way))
