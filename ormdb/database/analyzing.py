@@ -103,17 +103,23 @@ class Analyst:
         *,
         layout_at: Callable[[ReadTransaction, int], Layout],
         is_automatic: bool,
+        on_new: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._layout_at = layout_at
         self.is_automatic = is_automatic and not engine.read_only
-        self.kept = KeptStatistics()
+        self.kept = KeptStatistics(on_new)
         self._turn = threading.Lock()  # one analysis at a time
         self._shared = _Shared()
         self._thread: threading.Thread | None = None
 
     # --- asked for ----------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """See what was found before this database was opened."""
+        with self._reading() as txn:
+            self.kept.current(txn)
 
     def estimator(self, layout: Layout) -> Estimator:
         """Estimates from what is known now."""

@@ -108,7 +108,6 @@ class Database(ReadQueries, TypedSession):
         self._classes = {entity_name(declared): declared for declared in classes}
         self._clock = clock
         self._context = context
-        self._plans = PlanCache(clock)
         self._getters = Getters(clock)
         self._rows = RowCache(cache_bytes) if cache_bytes else None
         self._layouts: dict[int, Layout] = {}
@@ -116,8 +115,14 @@ class Database(ReadQueries, TypedSession):
         self._snapshots: set[Snapshot] = set()
         self._closed = False
         self.analyst = Analyst(
-            engine, clock, layout_at=self._layout_at, is_automatic=statistics == "auto"
+            engine,
+            clock,
+            layout_at=self._layout_at,
+            is_automatic=statistics == "auto",
+            on_new=self._renew_plans,
         )
+        self._plans = PlanCache(clock, known=lambda: self.analyst.kept.known)
+        self.analyst.look()
         self.committer = Committer(
             engine,
             clock,
@@ -397,6 +402,9 @@ class Database(ReadQueries, TypedSession):
         self._require_open()
         self.analyst.analyze([entity_name(entity) for entity in entities] or None)
         return self.statistics().analysis
+
+    def _renew_plans(self) -> None:
+        self._plans.renew()
 
     @property
     def statistics_version(self) -> int:

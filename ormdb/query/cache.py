@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -27,6 +27,7 @@ from ormdb.query.plan import QueryPlan
 from ormdb.query.ready import ReadyQuery, make_ready
 from ormdb.query.shape import Shape, ShapedQuery, take_shape
 from ormdb.storage.layout import Layout
+from ormdb.storage.statistics import NO_STATISTICS, Statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,13 @@ class PlanCacheStatistics:
 class PlanCache:
     """A bounded cache of plans; may be used by several threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, *, known: Callable[[], Statistics] = lambda: NO_STATISTICS
+    ) -> None:
+        """`known` gives what is known of the rows, without looking."""
         self._clock = clock
+        self._known = known
+        self.generation = 0  # rises whenever plans of before are worth nothing
         self._lock = threading.Lock()
         self._plans: OrderedDict[_PlanKey, QueryPlan] = OrderedDict()
         self._ready: dict[int, tuple[ReadyQuery, Layout]] = {}
@@ -60,9 +66,10 @@ class PlanCache:
         if known is not None and known[0].query is query and known[1] is layout:
             self._hits += 1
             return known[0]
+        generation = self.generation
         shaped = take_shape(query)
         ready = make_ready(query, shaped, self.plan(layout, query, shaped.shape))
-        if keep and _is_small_and_constant(shaped):
+        if keep and self.generation == generation and _is_small_and_constant(shaped):
             if len(self._ready) >= limits.READY_QUERIES_MAX:
                 self._ready = {}
             # It holds the query, so no other query can have the same id.
@@ -79,7 +86,7 @@ class PlanCache:
             key = _PlanKey(shape, layout.bundle.version)
         except TypeError:  # a literal that stayed in the shape is a list or dict: not kept
             self._misses += 1
-            return compile_query(layout, query, shape, clock=self._clock)
+            return self._compiled(layout, query, shape)
         with self._lock:
             found = self._plans.get(key)
             if found is not None:
@@ -87,12 +94,17 @@ class PlanCache:
                 self._hits += 1
                 return found
             self._misses += 1
-        made = compile_query(layout, query, shape, clock=self._clock)
+            generation = self.generation
+        made = self._compiled(layout, query, shape)
         with self._lock:
-            self._plans[key] = made
+            if self.generation == generation:
+                self._plans[key] = made
             while len(self._plans) > limits.PLAN_CACHE_ENTRIES_MAX:
                 self._plans.popitem(last=False)
         return made
+
+    def _compiled(self, layout: Layout, query: GraphQuery, shape: Shape) -> QueryPlan:
+        return compile_query(layout, query, shape, clock=self._clock, statistics=self._known())
 
     def holds(self, layout: Layout, query: GraphQuery) -> bool:
         """Whether the plan of a query is kept, without counting or using it."""
@@ -102,6 +114,13 @@ class PlanCache:
             return False
         with self._lock:
             return key in self._plans
+
+    def renew(self) -> None:
+        """Forget every plan: more is known about the rows than when they were made."""
+        with self._lock:
+            self.generation += 1
+            self._plans.clear()
+            self._ready = {}
 
     def statistics(self) -> PlanCacheStatistics:
         """Counts since the cache was made."""

@@ -76,7 +76,7 @@ class PreparedQuery:
             cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
         ]
         self._patterns = _pattern_names(query)
-        self._kept: tuple[Layout | None, dict[_Key, _Variant]] = None, {}
+        self._kept: tuple[Layout | None, int, dict[_Key, _Variant]] = None, 0, {}
 
     def bound(self, given: Given) -> GraphQuery:
         """The query with values in place of its parameters.
@@ -91,13 +91,13 @@ class PreparedQuery:
         """The query with these values, ready to run; raises what `bound` raises, and what making
         a plan raises."""
         kept = self._kept
-        if kept[0] is not layout:
-            kept = self._kept = layout, {}
+        if kept[0] is not layout or kept[1] != plans.generation:
+            kept = self._kept = layout, plans.generation, {}
         if len(given) != len(self.parameters):
             check_names(self.parameters, given)
-        variant = kept[1].get(self._key(given) if self._cursors or self._patterns else ())
+        variant = kept[2].get(self._key(given) if self._cursors or self._patterns else ())
         if variant is None:
-            return self._first(plans, layout, given, kept[1])
+            return self._first(plans, layout, given, kept[2])
         try:
             return variant.ready(given)
         except KeyError:

@@ -19,7 +19,7 @@ Invariants (held by tests/unit/storage/test_statistics.py):
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from zlib import crc32
@@ -189,11 +189,17 @@ def is_sealed(key: bytes, data: bytes) -> bool:
 
 class KeptStatistics:
     """The statistics of one open database: read when first asked for, and again when another
-    process has analyzed.  May be used by several threads."""
+    process has analyzed; then `on_new` is told.  May be used by several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_new: Callable[[], None] = lambda: None) -> None:
         self._lock = threading.Lock()
         self._kept: Statistics | None = None
+        self._on_new = on_new
+
+    @property
+    def known(self) -> Statistics:
+        """What is known here, without looking; nothing as long as nobody has asked."""
+        return self._kept or NO_STATISTICS
 
     @property
     def version(self) -> int:
@@ -204,9 +210,12 @@ class KeptStatistics:
     def current(self, txn: ReadTransaction) -> Statistics:
         """What a snapshot sees; one read when nothing is new."""
         with self._lock:
-            if self._kept is None or read_version(txn) != self._kept.version:
-                self._kept = read_statistics(txn)
-            return self._kept
+            kept = self._kept
+            if kept is not None and read_version(txn) == kept.version:
+                return kept
+            found = self._kept = read_statistics(txn)
+        self._on_new()
+        return found
 
 
 def _key_of(record: Record) -> bytes:

@@ -14,7 +14,8 @@ from ormdb.query.cache import PlanCache
 from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import take_shape
 from ormdb.storage.layout import Layout
-from tests.unit.query.airline import AIRLINE, among, compare
+from ormdb.storage.memory import MemoryEngine
+from tests.unit.query.airline import AIRLINE, among, compare, open_airline
 
 
 def plan_of(cache: PlanCache, layout: Layout, condition: Expr) -> QueryPlan:
@@ -120,3 +121,16 @@ def test_few_queries_are_kept_ready(layout: Layout) -> None:
     assert cache.ready(layout, queries[-1]) is made[-1]
     assert cache.ready(layout, queries[0]) is not made[0]
     assert cache.statistics().entries == 1
+
+
+def test_plans_are_made_again_when_more_is_known_of_the_rows() -> None:
+    with open_airline(MemoryEngine(), 30) as database:
+        query = GraphQuery(entity="Flight", filter=compare(">", "time", 5))
+        for _ in range(2):
+            database.run_fetch(query)
+        misses = database.statistics().plans.misses
+        database.analyze()
+        database.run_fetch(query)
+        assert database.statistics().plans.misses == misses + 1
+        database.run_fetch(query)
+        assert database.statistics().plans.misses == misses + 1
