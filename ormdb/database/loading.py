@@ -14,7 +14,8 @@ Invariants (held by tests/property/test_writes_model.py and tests/unit/database/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import TypeAlias
 
@@ -54,12 +55,13 @@ class BulkLoad:
             for name, rows in loads:
                 entity = _entity(commit, name)
                 before = done
-                for chunk in _chunks(entity, rows):
-                    for relation, key in _load(commit, entity, chunk, waiting, done - before):
-                        late.setdefault(relation.relation.id, (relation, []))[1].append(key)
-                    done += chunk.count if isinstance(chunk, ColumnChunk) else len(chunk)
-                    if progress is not None:
-                        progress(done, total)
+                with closing(_chunks(entity, rows)) as chunks:
+                    for chunk in chunks:
+                        for relation, key in _load(commit, entity, chunk, waiting, done - before):
+                            late.setdefault(relation.relation.id, (relation, []))[1].append(key)
+                        done += chunk.count if isinstance(chunk, ColumnChunk) else len(chunk)
+                        if progress is not None:
+                            progress(done, total)
                 # What follows may refer to these rows, and finds them by their entries.
                 commit.applier.writer.flush()
                 waiting.remove(name)
@@ -94,7 +96,7 @@ def _load(
         raise
 
 
-def _chunks(entity: EntityLayout, rows: Rows) -> Iterator[list[RowDict] | ColumnChunk]:
+def _chunks(entity: EntityLayout, rows: Rows) -> Generator[list[RowDict] | ColumnChunk, None, None]:
     if isinstance(rows, GivesArrow):
         yield from _column_chunks(entity, rows)
         return

@@ -251,7 +251,9 @@ def _release_stream(address: int) -> None:
 
 
 def _get_schema(address: int, out: int) -> int:
-    stream: _Stream = held[ArrowArrayStream.from_address(address).private_data]
+    stream: _Stream | None = held.get(ArrowArrayStream.from_address(address).private_data)
+    if stream is None:
+        return errno.EINVAL  # it was released
     try:
         _fill_schema(ArrowSchema.from_address(out), "", stream.layout)
     except Exception as error:  # noqa: BLE001  (C calls this: nothing may pass)
@@ -260,7 +262,9 @@ def _get_schema(address: int, out: int) -> int:
 
 
 def _get_next(address: int, out: int) -> int:
-    stream: _Stream = held[ArrowArrayStream.from_address(address).private_data]
+    stream: _Stream | None = held.get(ArrowArrayStream.from_address(address).private_data)
+    if stream is None:
+        return errno.EINVAL  # it was released
     try:
         target = ArrowArray.from_address(out)
         target.release = None  # a released array is the end of the stream
@@ -273,8 +277,8 @@ def _get_next(address: int, out: int) -> int:
 
 
 def _get_last_error(address: int) -> int | None:
-    stream: _Stream = held[ArrowArrayStream.from_address(address).private_data]
-    return bytes_address(stream.error) if stream.error else None
+    stream: _Stream | None = held.get(ArrowArrayStream.from_address(address).private_data)
+    return bytes_address(stream.error) if stream is not None and stream.error else None
 
 
 _RELEASE_SCHEMA: Final = keep_callback(Release(_release_schema))

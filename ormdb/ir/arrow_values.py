@@ -180,10 +180,11 @@ def _from_dictionary(
     places = _masked(_raw(_buffer(layout, found, 1), code, begin, count), flags)
     beside = ArrowArray.from_address(found.dictionary)
     used = {place for place in places if place is not None}
-    if used and not 0 <= min(used) <= max(used) < beside.length:
-        raise malformed(layout, f"positions up to {max(used)} in {beside.length} values")
-    values = read_values(layout.dictionary, beside, 0, beside.length)
-    return [None if place is None else values[place] for place in places]
+    low, high = min(used), max(used)  # some value is there, or we would not be here
+    if not 0 <= low <= high < beside.length:
+        raise malformed(layout, f"positions {low} to {high} in {beside.length} values")
+    values = read_values(layout.dictionary, beside, low, high - low + 1)
+    return [None if place is None else values[place - low] for place in places]
 
 
 # --- one function per layout ----------------------------------------------------------------

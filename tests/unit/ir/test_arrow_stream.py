@@ -120,8 +120,10 @@ def test_a_release_of_what_was_released_does_nothing() -> None:
     array = ArrowArray()
     assert call(stream, "get_next", array) == 0
     again = type(array).from_buffer_copy(array)
+    late = ArrowArrayStream.from_buffer_copy(stream)
     for struct in (array, array, again, stream, stream):
         release_struct(struct)
+    assert call(late, "get_next", ArrowArray()) == call(late, "get_schema", ArrowSchema()) != 0
 
 
 def test_a_capsule_that_nobody_consumes_holds_nothing_once_it_is_dropped() -> None:
