@@ -21,6 +21,7 @@ from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.result import FetchStatistics, GraphBlocks
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Type, Value
 
 
@@ -151,8 +152,16 @@ class Reader(Protocol):
         """Whether the query's filter keeps any root."""
         ...
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        """Rows of values, of rows or of groups of them."""
+        ...
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
         ...

@@ -42,6 +42,7 @@ from ormdb.database.observing import (
     observed_exists,
     observed_fetch,
     observed_get,
+    observed_table,
 )
 from ormdb.database.reading import ReadQueries, Snapshot
 from ormdb.database.writing import Transaction
@@ -50,6 +51,7 @@ from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.declaration import entity_name
 from ormdb.model.entity import Entity
@@ -262,8 +264,17 @@ class Database(ReadQueries, TypedSession):
         with self.snapshot(context=context) as snapshot:
             return snapshot.exists_prepared(prepared, given, context)
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        """Rows of values, of rows or of groups of them."""
+        with self.snapshot(context=context) as snapshot:
+            return observed_table(self.observer, snapshot.reading(query), query)
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched at the newest commit, or as of its own."""
         with self.snapshot(context=context) as snapshot:

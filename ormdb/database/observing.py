@@ -22,6 +22,7 @@ from ormdb.clock import Clock
 from ormdb.errors import OrmdbError
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.show import one_line
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.observe.calls import Cost, Operation
 from ormdb.observe.observer import Observer
@@ -39,6 +40,8 @@ from ormdb.query.fetch import (
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.query.shape import Shape, take_shape
+from ormdb.query.table import table
+from ormdb.query.table_shape import TableShape, take_table_shape
 from ormdb.query.trace import Trace
 from ormdb.query.words import (
     get_digest,
@@ -46,6 +49,8 @@ from ormdb.query.words import (
     include_leading_to,
     query_words,
     shape_digest,
+    table_digest,
+    table_words,
 )
 from ormdb.session import Context
 from ormdb.storage.layout import Layout
@@ -95,6 +100,46 @@ class QueryCall:
         try:
             return take_shape(self._query).shape
         except OrmdbError:  # the query is refused, and says why where it is run
+            return None
+
+
+class TableCall(QueryCall):
+    """A table (the protocol is `observe.calls.Call`)."""
+
+    def __init__(self, reading: Reading, query: TableQuery) -> None:
+        rows = GraphQuery(entity=query.entity, filter=query.filter)
+        super().__init__("table", reading, rows)
+        self._table = query
+
+    def digest(self) -> str:
+        """A short name of the shape; empty for a query that has none."""
+        return "" if self._table_shape is None else table_digest(self._table_shape)
+
+    def words(self) -> str:
+        """The query with ? for every value."""
+        if self._table_shape is not None:
+            try:
+                return table_words(self._table)
+            except TypeError:  # as of a fetch
+                pass
+        return one_line(self.entity)
+
+    @cached_property
+    def shape(self) -> Hashable:
+        """The shape itself, or its digest if it holds a literal that has no hash."""
+        if self._table_shape is None:
+            return self.entity
+        try:
+            hash(self._table_shape)
+        except TypeError:
+            return self.digest()
+        return self._table_shape
+
+    @cached_property
+    def _table_shape(self) -> TableShape | None:
+        try:
+            return take_table_shape(self._table).shape
+        except OrmdbError:  # as of a fetch
             return None
 
 
@@ -232,6 +277,20 @@ def observed_prepared_exists(
     if observer.is_watching():
         return observed_exists(observer, reading, prepared.bound(given))
     return exists_ready(reading, prepared.ready(reading.plans, reading.layout, given))
+
+
+def observed_table(observer: Observer, reading: Reading, query: TableQuery) -> TableBlock:
+    """`table`, watched if anybody watches."""
+    if not observer.is_watching():
+        return table(reading, query)
+    with Watch(observer, TableCall(reading, query), reading.view, reading.clock) as watch:
+        trace = None
+        if observer.slow_query_s is not None:
+            trace = Trace(reading.clock)
+            watch.explained = _explaining(trace)
+        answer = table(reading, query, trace=trace)
+        watch.rows = len(answer)
+        return answer
 
 
 def observed_get(

@@ -31,11 +31,13 @@ from ormdb.database.observing import (
     observed_prepared_count,
     observed_prepared_exists,
     observed_prepared_fetch,
+    observed_table,
 )
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Type, Value
 from ormdb.model.face import TypedReader
 from ormdb.observe.observer import Observer
@@ -69,7 +71,7 @@ class ReadQueries(TypedReader):
     def _place(self) -> tuple[Layout, View]:
         raise AssertionError("each reader says where it reads")
 
-    def _reading(self, query: GraphQuery, context: Context | None) -> Reading:
+    def _reading(self, query: GraphQuery | TableQuery, context: Context | None) -> Reading:
         raise AssertionError("each reader says how it reads")
 
     def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
@@ -100,8 +102,16 @@ class ReadQueries(TypedReader):
         """Whether the query's filter keeps any root."""
         return observed_exists(self._observer, self._reading(query, context), query)
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        """Rows of values, of rows or of groups of them."""
+        return observed_table(self._observer, self._reading(query, context), query)
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
         return explain(self._reading(query, context), query, analyze=analyze)
@@ -216,7 +226,7 @@ class Snapshot(ReadQueries):
         """The head record as of the snapshot."""
         return self._head
 
-    def reading(self, query: GraphQuery) -> Reading:
+    def reading(self, query: GraphQuery | TableQuery) -> Reading:
         """How this snapshot reads a query: for whoever uses the snapshot alone."""
         return self._reading(query, None)
 
@@ -243,8 +253,16 @@ class Snapshot(ReadQueries):
         with self._lock:
             return super().run_exists(query, context=context)
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        with self._lock:
+            return super().run_table(query, context=context)
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         with self._lock:
             return super().run_explain(query, analyze=analyze, context=context)
@@ -292,7 +310,7 @@ class Snapshot(ReadQueries):
         self._require_open()
         return self._layout, self._view(self.version)
 
-    def _reading(self, query: GraphQuery, context: Context | None) -> Reading:
+    def _reading(self, query: GraphQuery | TableQuery, context: Context | None) -> Reading:
         self._require_open()
         version = self.version
         if query.as_of is not None:

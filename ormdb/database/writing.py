@@ -32,6 +32,7 @@ from ormdb.errors import ClosedError, ThreadError, UsageError
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableQuery
 from ormdb.model.face import TypedWriter
 from ormdb.observe.observer import Observer
 from ormdb.query.cache import PlanCache
@@ -128,7 +129,7 @@ class Transaction(ReadQueries, TypedWriter):
         state = "ended" if self._ended else "writing" if self._commit else "reading"
         return f"<Transaction {state}, began at commit {self._read_at}>"
 
-    def _reading(self, query: GraphQuery, context: Context | None) -> Reading:
+    def _reading(self, query: GraphQuery | TableQuery, context: Context | None) -> Reading:
         self._require_usable()
         if query.as_of is not None:
             raise UsageError(

@@ -16,7 +16,8 @@ Every function leaves NULLs out, as SQL has it; a count is never NULL.
                decimal                     decimal, rounded half-even to 38 digits
                duration                    duration; beyond what it can hold a ValueRangeError
     avg        int, float                  float: the exact sum, of any size, divided by the count
-               decimal, duration           decimal, duration
+               decimal                     decimal, rounded half-even to 6 more digits
+               duration                    duration, rounded half-even to the microsecond
     min, max   any scalar                  the same; enums by the position of their variant
 
 So no result depends on the order in which rows are read.  `fold` is the definition; generated code
@@ -32,7 +33,10 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import itertools
 import math
+import operator
+import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NoReturn
 
@@ -53,11 +57,13 @@ from ormdb.ir.value import (
     is_scalar,
 )
 
+_MEAN_DIGITS: Final = 6  # of a mean of decimals, beyond those of its values
 _SUMMED: Final = (IntType, FloatType, DecimalType, DurationType)
+_FLOAT_MAX: Final = fractions.Fraction(sys.float_info.max)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 _TRAPS: Final = [decimal.InvalidOperation, decimal.Overflow, decimal.DivisionByZero]
 # Wide enough that a sum of stored decimals is exact before it is rounded.
-_SUMS: Final = decimal.Context(prec=4 * limits.DECIMAL_DIGITS_MAX, traps=_TRAPS)
+SUMS: Final = decimal.Context(prec=4 * limits.DECIMAL_DIGITS_MAX, traps=_TRAPS)
 _ROUNDED: Final = decimal.Context(
     prec=limits.DECIMAL_DIGITS_MAX, rounding=decimal.ROUND_HALF_EVEN, traps=_TRAPS
 )
@@ -138,9 +144,14 @@ def _result(expr: Aggregate, operand: Typed) -> tuple[Type, bool]:
         case "avg" if isinstance(kind, IntType):
             return FloatType(), True
         case "sum" | "avg":
-            if isinstance(kind, DecimalType):
-                return DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=kind.scale), True
-            return kind, True
+            if not isinstance(kind, DecimalType):
+                return kind, True
+            scale = kind.scale if name == "sum" else _mean_scale(kind)
+            return DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=scale), True
+
+
+def _mean_scale(kind: DecimalType) -> int:
+    return min(kind.scale + _MEAN_DIGITS, limits.DECIMAL_DIGITS_MAX)
 
 
 # --- the definition -------------------------------------------------------------------------------
@@ -233,7 +244,11 @@ def divided(kind: Type, result: Any, count: int) -> Value:
     """An exact sum, durations as microseconds, as the mean of so many values."""
     match kind:
         case DecimalType():
-            return _ROUNDED.divide(result, decimal.Decimal(count))
+            mean = SUMS.divide(result, decimal.Decimal(count))
+            room = limits.DECIMAL_DIGITS_MAX - 1 - (mean.adjusted() if mean else -1)
+            scale = min(_mean_scale(kind), max(room, 0))
+            mean = mean.quantize(decimal.Decimal(1).scaleb(-scale), context=_ROUNDED)
+            return mean or abs(mean)  # -0 becomes 0
         case DurationType():
             # Python rounds a quotient of ints to the nearest float, so it is rounded exactly here.
             return round(fractions.Fraction(result, count)) * _MICROSECOND
@@ -252,6 +267,29 @@ def sum_floats(values: Iterable[float]) -> float | None:
         return _sum_beyond(values)
 
 
+def squeeze_floats(values: list[float]) -> list[float]:
+    """Fewer floats of the same exact sum; of infinite ones, those that decide it."""
+    infinite = [value for value in values if math.isinf(value)]
+    if infinite:
+        return list(set(infinite))
+    parts: list[float] = []
+    try:
+        while part := math.fsum(itertools.chain(values, map(operator.neg, parts))):
+            parts.append(part)
+    except OverflowError:
+        return _large_parts(sum(map(fractions.Fraction, values)))
+    return parts
+
+
+def _large_parts(exact: fractions.Fraction | int) -> list[float]:
+    """Floats that make up a sum, which none of them could hold."""
+    parts: list[float] = []
+    while exact:
+        parts.append(float(max(-_FLOAT_MAX, min(exact, _FLOAT_MAX))))
+        exact -= fractions.Fraction(parts[-1])
+    return parts
+
+
 def _sum_beyond(values: list[float]) -> float:
     """A sum that passes what a float can hold, perhaps only on its way."""
     exact = sum(map(fractions.Fraction, values))
@@ -263,7 +301,7 @@ def _sum_beyond(values: list[float]) -> float:
 
 def _sum_decimals(values: Iterable[decimal.Decimal]) -> decimal.Decimal:
     result = decimal.Decimal(0)
-    add: Callable[[Any, Any], decimal.Decimal] = _SUMS.add
+    add: Callable[[Any, Any], decimal.Decimal] = SUMS.add
     for value in values:
         result = add(result, value)
     return result

@@ -46,13 +46,13 @@ import msgspec
 
 from ormdb import limits
 from ormdb.errors import LimitError, OrmdbError, ProtocolError, ValueRangeError, ValueTypeError
-from ormdb.ir import expr, graph, mutation, result, schema, value
+from ormdb.ir import expr, graph, mutation, result, schema, table, value
 from ormdb.ir.show import show_value
 
 # A frozen dataclass of ir; there is no common class to name.
 Node: TypeAlias = Any
 
-_MODULES: Final = (value, expr, schema, graph, mutation, result)
+_MODULES: Final = (value, expr, schema, graph, mutation, result, table)
 _LIST: Final = 0
 _TUPLE: Final = 1
 _UUID: Final = 1

@@ -48,6 +48,7 @@ from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.errors import QueryError, ValueRangeError
 from ormdb.ir.aggregates import refuse_aggregate
+from ormdb.ir.buckets import bucket
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
 from ormdb.ir.documents import (
@@ -519,4 +520,5 @@ _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "at": find_at,
     "matches": lambda *texts: read_search(texts[-1]).matches(texts[:-1]),
     "rank": lambda *texts: read_search(texts[-1]).rank(texts[:-1]),
+    "bucket": bucket,
 }

@@ -98,6 +98,20 @@ class Ordering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """What rows are folded into: groups by `keys`, after `hops` were followed.  `counted_by` is
+    an index that says how many rows each group has, so that none of them is read but one.
+    `distinct`: equal rows of the table are shown once."""
+
+    keys: tuple[str, ...] = ()
+    aggregates: tuple[str, ...] = ()
+    hops: tuple[str, ...] = ()
+    having: str | None = None
+    counted_by: str | None = None
+    distinct: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The page of the roots, or of each parent's rows."""
 
@@ -132,6 +146,8 @@ class NodeExplanation:
     expansion: Expansion | None = None  # of every other level
     near_filter: FilterPart | None = None
     far_filter: FilterPart | None = None
+    grouping: Grouping | None = None  # of a table with groups
+    columns: tuple[str, ...] = ()  # of a table
     order: Ordering | None = None
     limits: Limits = Limits()
     rows_at_most: int | None = None
@@ -240,6 +256,10 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
     if node.far_filter is not None:
         hops = ", ".join(node.far_filter.hops)
         yield "filter", f"{node.far_filter.condition}, after following {hops}"
+    if node.grouping is not None:
+        yield from _grouping_facts(node.grouping)
+    if node.columns:
+        yield "columns", ", ".join(node.columns)
     if node.order is not None:
         yield "order", _order_text(node.order)
     page = node.limits
@@ -255,6 +275,19 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
     yield "calls", f"{node.engine_calls}"
     if node.actual is not None:
         yield "actual", _actual_text(node.actual)
+
+
+def _grouping_facts(grouping: Grouping) -> Iterator[tuple[str, str]]:
+    text = f"by {', '.join(grouping.keys)}" if grouping.keys else "all rows"
+    if grouping.hops:
+        text += f", after following {', '.join(grouping.hops)}"
+    if grouping.counted_by is not None:
+        text += f", counted in {grouping.counted_by}"
+    yield "groups", text + (", equal ones once" if grouping.distinct else "")
+    if grouping.aggregates:
+        yield "fold", ", ".join(grouping.aggregates)
+    if grouping.having is not None:
+        yield "having", grouping.having
 
 
 def _access_text(access: AccessPath) -> str:

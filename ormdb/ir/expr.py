@@ -47,6 +47,7 @@ FunctionName: TypeAlias = Choice[
     "at",
     "matches",
     "rank",
+    "bucket",
 ]
 AggregateFunction: TypeAlias = Choice["count", "sum", "avg", "min", "max"]
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError, ValueRangeError, ValueTypeError
+from ormdb.ir.buckets import check_bucket
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import a_class, a_type, coerce_value, literal_type
 from ormdb.ir.documents import count_json
@@ -93,6 +94,8 @@ def call_type(expr: Call, arguments: list[Typed]) -> Typed:
         return _extract(arguments)
     if expr.name in SEARCHES:
         return _search(expr, arguments)
+    if expr.name == "bucket":
+        return _bucket(arguments)
     if expr.name in TESTS:
         return _test(expr, arguments)
     count, accepted, result = _SIGNATURES[expr.name]
@@ -333,6 +336,26 @@ def _extract(arguments: list[Typed]) -> Typed:
             )
     exprs = tuple(argument.expr for argument in arguments)
     return Typed(Call(name="at", arguments=exprs), JsonType(), True, "at()")
+
+
+def _bucket(arguments: list[Typed]) -> Typed:
+    """The piece of time in which a value lies."""
+    if not 2 <= len(arguments) <= 3:
+        raise QueryError('bucket() takes a moment and a unit; write bucket(time, "hour")')
+    subject, *given = arguments
+    if not isinstance(subject.kind, TimestampType | DateType):
+        raise QueryError(
+            f"bucket() takes a timestamp or a date; {subject.label} is {a_type(subject.kind)}"
+        )
+    values: list[Value] = []
+    for one in given:
+        if not isinstance(one.expr, Literal):
+            raise QueryError(f"bucket() takes its unit as a literal, not as {one.label}")
+        values.append(one.expr.value)
+    unit, *width = values
+    check_bucket(unit, width[0] if width else 1, is_date=isinstance(subject.kind, DateType))
+    exprs = tuple(argument.expr for argument in arguments)
+    return Typed(Call(name="bucket", arguments=exprs), subject.kind, subject.nullable, "bucket()")
 
 
 _EXAMPLES: Final[dict[str, str]] = {

@@ -11,6 +11,7 @@ The language, whole:
                   1 <= a <= 3; of texts like ilike starts_with ends_with contains istarts_with
                   iends_with icontains, of lists has, of JSON has_key contains_json
     values        + - * / %  and calls of abs coalesce concat length lower now trim upper uuid7 year
+                  bucket(time, "hour"), bucket(time, "minute", 15)
                   at(data, "key", 0): what lies in JSON behind keys and positions
     other rows    any(departures, dep_delay > 60)  all(…)  none(…): whether the condition is true
                   for any, all or none of the rows a relation leads to; any(departures) alone

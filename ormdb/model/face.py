@@ -28,6 +28,7 @@ from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Scalar, Value
 from ormdb.model.column import Assignment, require_entity
 from ormdb.model.declaration import declaration_of, entity_name
@@ -66,8 +67,16 @@ class TypedReader(ABC):
         """Whether the query's filter keeps any root."""
 
     @abstractmethod
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        """Rows of values, of rows or of groups of them."""
+
+    @abstractmethod
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
 

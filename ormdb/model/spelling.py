@@ -34,6 +34,7 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.show import show_value
+from ormdb.ir.table import TableOrder, TableQuery
 
 _ITEMS_SHOWN: Final = 8
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _ATOM = range(7)
@@ -54,9 +55,9 @@ def spell_value(value: Any) -> str:
     return shown.partition(" ")[2] if plain else shown
 
 
-def spell_order(order: OrderSpec) -> str:
+def spell_order(order: OrderSpec | TableOrder) -> str:
     """Return one key of an order."""
-    text = ".".join(order.key.path)
+    text = spell_expression(order.key)
     if order.descending:
         text += " desc"
     if order.nulls_last is not None:
@@ -77,6 +78,27 @@ def spell_query(query: GraphQuery, name: str) -> str:
         *([f"budget({_spell_budget(query.budget)})"] if query.budget != FanoutBudget() else []),
     ]
     return ".".join([name, *(steps or ["all()"])])
+
+
+def spell_table(query: TableQuery, name: str) -> str:
+    """Return a table query on one line; `name` is what its entity is called."""
+    columns = [
+        text if (text := spell_expression(one.expression)) == one.name else f"{one.name}={text}"
+        for one in query.columns
+    ]
+    steps = [
+        name,
+        *([f"where({spell_expression(query.filter)})"] if query.filter is not None else []),
+        f"table({', '.join(columns)})",
+        *(["distinct()"] if query.distinct else []),
+        *([f"having({spell_expression(query.having)})"] if query.having is not None else []),
+        *([f"order_by({', '.join(map(spell_order, query.order))})"] if query.order else []),
+        *([f"limit({query.limit})"] if query.limit is not None else []),
+        *([f"offset({query.offset})"] if query.offset else []),
+        *([f"as_of({query.as_of!r})"] if query.as_of is not None else []),
+        *([f"budget({_spell_budget(query.budget)})"] if query.budget != FanoutBudget() else []),
+    ]
+    return ".".join(steps)
 
 
 def spell_include(include: Include) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal as Choice
 from typing import Protocol, TypeAlias
 
-Operation: TypeAlias = Choice["fetch", "get", "count", "exists"]
+Operation: TypeAlias = Choice["fetch", "get", "count", "exists", "table"]
 
 
 class Call(Protocol):
-    """One fetch, get, count or exists.  What takes work is done when it is asked for."""
+    """One fetch, get, count, exists or table.  What takes work is done when it is asked for."""
 
     @property
     def operation(self) -> Operation:

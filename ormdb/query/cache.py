@@ -17,7 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from ormdb import limits
 from ormdb.clock import Clock
@@ -26,8 +26,13 @@ from ormdb.query.compile import compile_query
 from ormdb.query.plan import QueryPlan
 from ormdb.query.ready import ReadyQuery, make_ready
 from ormdb.query.shape import Shape, ShapedQuery, take_shape
+from ormdb.query.table_compile import compile_table
+from ormdb.query.table_plan import TablePlan
+from ormdb.query.table_shape import ShapedTable, TableShape
 from ormdb.storage.layout import Layout
 from ormdb.storage.statistics import NO_STATISTICS, Statistics
+
+Plan = TypeVar("Plan", QueryPlan, TablePlan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,7 @@ class PlanCache:
         self._known = known
         self.generation = 0  # rises whenever plans of before are worth nothing
         self._lock = threading.Lock()
-        self._plans: OrderedDict[_PlanKey, QueryPlan] = OrderedDict()
+        self._plans: OrderedDict[_PlanKey, Any] = OrderedDict()
         self._ready: dict[int, tuple[ReadyQuery, Layout]] = {}
         self._hits = 0
         self._misses = 0
@@ -82,38 +87,30 @@ class PlanCache:
         Raises:
           QueryError: the query does not fit the schema.
         """
-        try:
-            key = _PlanKey(shape, layout.bundle.version)
-        except TypeError:  # a literal that stayed in the shape is a list or dict: not kept
-            self._misses += 1
-            return self._compiled(layout, query, shape)
-        with self._lock:
-            found = self._plans.get(key)
-            if found is not None:
-                self._plans.move_to_end(key)
-                self._hits += 1
-                return found
-            self._misses += 1
-            generation = self.generation
-        made = self._compiled(layout, query, shape)
-        with self._lock:
-            if self.generation == generation:
-                self._plans[key] = made
-            while len(self._plans) > limits.PLAN_CACHE_ENTRIES_MAX:
-                self._plans.popitem(last=False)
-        return made
+        return self._found(shape, layout, lambda: self._compiled(layout, query, shape))
+
+    def table_plan(self, layout: Layout, shaped: ShapedTable) -> TablePlan:
+        """The plan of a table query's shape, compiled on first use.
+
+        Raises:
+          QueryError: the query does not fit the schema.
+        """
+        return self._found(
+            shaped.shape,
+            layout,
+            lambda: compile_table(layout, shaped, clock=self._clock, statistics=self._known()),
+        )
+
+    def holds_table(self, layout: Layout, shape: TableShape) -> bool:
+        """Whether the plan of a table query is kept, without counting or using it."""
+        return self._holds(shape, layout)
 
     def _compiled(self, layout: Layout, query: GraphQuery, shape: Shape) -> QueryPlan:
         return compile_query(layout, query, shape, clock=self._clock, statistics=self._known())
 
     def holds(self, layout: Layout, query: GraphQuery) -> bool:
         """Whether the plan of a query is kept, without counting or using it."""
-        try:
-            key = _PlanKey(take_shape(query).shape, layout.bundle.version)
-        except TypeError:  # as in `plan`
-            return False
-        with self._lock:
-            return key in self._plans
+        return self._holds(take_shape(query).shape, layout)
 
     def renew(self) -> None:
         """Forget every plan: more is known about the rows than when they were made."""
@@ -129,13 +126,45 @@ class PlanCache:
                 hits=self._hits, misses=self._misses, entries=len(self._plans)
             )
 
+    def _found(
+        self, shape: Shape | TableShape, layout: Layout, compiled: Callable[[], Plan]
+    ) -> Plan:
+        try:
+            key = _PlanKey(shape, layout.bundle.version)
+        except TypeError:  # a literal that stayed in the shape is a list or dict: not kept
+            self._misses += 1
+            return compiled()
+        with self._lock:
+            found: Plan | None = self._plans.get(key)
+            if found is not None:
+                self._plans.move_to_end(key)
+                self._hits += 1
+                return found
+            self._misses += 1
+            generation = self.generation
+        made = compiled()
+        with self._lock:
+            if self.generation == generation:
+                self._plans[key] = made
+            while len(self._plans) > limits.PLAN_CACHE_ENTRIES_MAX:
+                self._plans.popitem(last=False)
+        return made
+
+    def _holds(self, shape: Shape | TableShape, layout: Layout) -> bool:
+        try:
+            key = _PlanKey(shape, layout.bundle.version)
+        except TypeError:  # as in `_found`
+            return False
+        with self._lock:
+            return key in self._plans
+
 
 class _PlanKey:
     """A shape and a schema version, hashed once: a shape is a tree, and a cache asks thrice."""
 
     __slots__ = ("_hash", "_shape", "_version")
 
-    def __init__(self, shape: Shape, version: int) -> None:
+    def __init__(self, shape: Shape | TableShape, version: int) -> None:
         self._shape = shape
         self._version = version
         self._hash = hash(shape)

@@ -68,7 +68,8 @@ class Execution:
         self.view = view
         self.spending = spending
         self._pages = ready.pages
-        self._sieve = Sieve(view, ready.values, None if trace is None else trace.note_rows)
+        self.note_rows = None if trace is None else trace.note_rows
+        self._sieve = Sieve(view, ready.values, self.note_rows)
         self._trace = trace
         self.roots = RootReader(
             ready.plan.root,

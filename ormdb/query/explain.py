@@ -18,6 +18,7 @@ Invariants (held by tests/unit/query/test_explain.py):
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal as Choice
 
 from ormdb.ir.explanation import (
@@ -26,6 +27,7 @@ from ormdb.ir.explanation import (
     Expansion,
     Explanation,
     FilterPart,
+    Grouping,
     Limits,
     NodeExplanation,
     Ordering,
@@ -33,11 +35,14 @@ from ormdb.ir.explanation import (
     Totals,
     bounded,
 )
+from ormdb.ir.expr import Expr, FieldRef
 from ormdb.ir.graph import GraphQuery
+from ormdb.ir.rewrite import map_children
+from ormdb.ir.table import TableQuery
 from ormdb.model.spelling import spell_order
 from ormdb.query.access import column_names, key_fields
 from ormdb.query.fetch import Reading, fetch, plan_only
-from ormdb.query.hops import include_hops, root_hops
+from ormdb.query.hops import hop_calls, include_hops, root_hops
 from ormdb.query.plan import (
     Access,
     Expand,
@@ -49,13 +54,16 @@ from ormdb.query.plan import (
 )
 from ormdb.query.root_page import RootPage
 from ormdb.query.shape import PageValues
+from ormdb.query.table import plan_table_only, table
+from ormdb.query.table_plan import FoldPlan, TablePlan
+from ormdb.query.table_shape import TableParts, aggregate_place, key_place
 from ormdb.query.trace import Run, Trace
-from ormdb.query.words import expression_words
+from ormdb.query.words import expression_words, masked_order
 from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.storage.views import PastView
 
 
-def explain(reading: Reading, query: GraphQuery, *, analyze: bool) -> Explanation:
+def explain(reading: Reading, query: GraphQuery | TableQuery, *, analyze: bool) -> Explanation:
     """Tell how a query is answered; with `analyze`, answer it and tell what that took.
 
     Raises:
@@ -63,7 +71,14 @@ def explain(reading: Reading, query: GraphQuery, *, analyze: bool) -> Explanatio
       BudgetError: with `analyze`, as the fetch would.
     """
     trace = Trace(reading.clock)
-    if analyze:
+    if isinstance(query, TableQuery):
+        run_or_plan = (
+            partial(table, reading, query, trace=trace)
+            if analyze
+            else partial(plan_table_only, reading, query, trace)
+        )
+        run_or_plan()
+    elif analyze:
         fetch(reading, query, trace=trace)
     else:
         plan_only(reading, query, trace)
@@ -77,7 +92,7 @@ def describe(trace: Trace) -> Explanation | None:
     run = trace.run
     if run is None:
         return None
-    root = _root(trace, run)
+    root = _root(trace, run) if trace.table is None else _table(trace, run, *trace.table)
     return Explanation(
         entity=run.ready.plan.root.entity.name,
         version=run.view.version,
@@ -109,6 +124,61 @@ def _root(trace: Trace, run: Run) -> NodeExplanation:
         actual=trace.levels.get(node.number),
         children=tuple(_include(trace, run, child, most) for child in node.children),
     )
+
+
+def _table(trace: Trace, run: Run, plan: TablePlan, limits: Limits) -> NodeExplanation:
+    """The rows of a table, and what is made of them."""
+    fold, parts = plan.fold, plan.parts
+    keys = tuple(
+        spell_order(masked_order(replace(one, key=_spelled(parts, one.key)))) for one in parts.order
+    )
+    rows = replace(_root(trace, run), limits=limits, columns=parts.names)
+    if fold is None:
+        sorted_by = Ordering(by="sort", keys=keys, hops=_hops(run.ready.plan.root.order.hops))
+        in_order = rows.order is not None and rows.order.by != "sort"
+        return replace(
+            rows,
+            order=rows.order if in_order else sorted_by,
+            engine_calls=rows.engine_calls + hop_calls(plan.hops),
+        )
+    grouping = _grouping(plan, fold)
+    ties = tuple(key for key in grouping.keys if key not in keys)
+    rows = replace(
+        rows,
+        order=Ordering(by="sort", keys=(*keys, *ties)),
+        rows_at_most=limits.limit if fold.keys else 1,
+        grouping=grouping,
+        engine_calls=rows.engine_calls + hop_calls(fold.hops),
+    )
+    if fold.counted_by is not None:  # the entries, and a row of each group
+        access = AccessPath(kind="index", name=fold.counted_by.name)
+        return replace(rows, access=access, engine_calls=2)
+    return rows
+
+
+def _grouping(plan: TablePlan, fold: FoldPlan) -> Grouping:
+    parts = plan.parts
+    return Grouping(
+        keys=tuple(map(expression_words, parts.keys)),
+        aggregates=tuple(map(expression_words, parts.aggregates)),
+        hops=_hops(fold.hops),
+        having=None if parts.having is None else expression_words(_spelled(parts, parts.having)),
+        counted_by=None if fold.counted_by is None else fold.counted_by.name,
+        distinct=plan.drops_repeats,
+    )
+
+
+def _spelled(parts: TableParts, expr: Expr) -> Expr:
+    """What is asked of groups, over their keys and aggregates instead of their places."""
+    if not parts.is_grouped:
+        return expr
+    words: dict[FieldRef, Expr] = {key_place(n): key for n, key in enumerate(parts.keys)}
+    words.update((aggregate_place(n), one) for n, one in enumerate(parts.aggregates))
+
+    def over_rows(part: Expr) -> Expr:
+        return words[part] if isinstance(part, FieldRef) else map_children(part, over_rows)
+
+    return over_rows(expr)
 
 
 def _include(trace: Trace, run: Run, node: NodePlan, parents: int | None) -> NodeExplanation:

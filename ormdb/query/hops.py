@@ -48,7 +48,7 @@ def root_hops(root: NodePlan, access: Access) -> int:
     """The engine calls of the roots alone, reached by one way."""
     own = access_hops(access) + _filter_hops(root)
     if not access.ordered:
-        own += _hops(root.order.hops)  # an ordered way reads no other rows to sort
+        own += hop_calls(root.order.hops)  # an ordered way reads no other rows to sort
     return own
 
 
@@ -63,7 +63,7 @@ def include_hops(node: NodePlan) -> int:
     assert expand is not None
     own = _expand_hops(expand) + _filter_hops(node)
     if expand.kind != "to_one":
-        own += _hops(node.order.hops)
+        own += hop_calls(node.order.hops)
     return own
 
 
@@ -122,16 +122,16 @@ def _expand_hops(expand: Expand) -> int:
 
 def _filter_hops(node: NodePlan) -> int:
     filters: list[FilterPlan | None] = [node.filter, node.far_filter]
-    return sum(_hops(each.hops) for each in filters if each is not None)
+    return sum(hop_calls(each.hops) for each in filters if each is not None)
 
 
-def _hops(hops: tuple[Hop | RelatedHop, ...]) -> int:
+def hop_calls(hops: tuple[Hop | RelatedHop, ...]) -> int:
     return sum(map(_hop_calls, hops))
 
 
 def _hop_calls(hop: Hop | RelatedHop) -> int:
     if isinstance(hop, RelatedHop):
-        return _expand_hops(hop.expand) + (0 if hop.filter is None else _hops(hop.filter.hops))
+        return _expand_hops(hop.expand) + (0 if hop.filter is None else hop_calls(hop.filter.hops))
     return 1 if hop.inverse else _forward_hops(hop.relation)
 
 

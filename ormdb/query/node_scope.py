@@ -66,11 +66,11 @@ class NodeScope:
         condition = translator.true(bare)
         self._params.update(translator.params)
         parameters = tuple(sorted(translator.params))
-        arguments, loop = self._loop()
+        arguments, loop = self.loop()
         given = ", ".join([arguments, *(f"p{index}" for index in parameters)])
         code = f"def mask({given}):\n    return [{condition} for {loop}]\n"
         mask = compile_function(code, "mask", translator.bindings)
-        return FilterPlan(mask, self._take_hops(), parameters, bare)
+        return FilterPlan(mask, self.take_hops(), parameters, bare)
 
     def order(self, order: tuple[OrderSpec, ...]) -> OrderPlan:
         """The functions that give the keys of an order."""
@@ -86,7 +86,7 @@ class NodeScope:
             codes.append((code, nullable, spec, translator.bindings))
             types.append(slot_type(definition.type) | None)
             stored = stored and len(path) == 1 and is_stored(definition)
-        arguments, loop = self._loop()
+        arguments, loop = self.loop()
         keys: list[SortKey] = []
         for code, nullable, spec, bindings in codes:
             text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
@@ -94,9 +94,7 @@ class NodeScope:
             column = compile_function(text, "column", bindings)
             keys.append(SortKey(column, spec.descending, nulls_last == spec.descending, nullable))
         tie_descending = bool(order) and order[-1].descending
-        return OrderPlan(
-            tuple(keys), self._take_hops(), tie_descending, tuple(types), order, stored
-        )
+        return OrderPlan(tuple(keys), self.take_hops(), tie_descending, tuple(types), order, stored)
 
     def need(self, slots: Iterable[int]) -> None:
         """Decode these as well."""
@@ -159,7 +157,7 @@ class NodeScope:
         assert isinstance(hop, _HopNeed)
         return hop.slots
 
-    def _loop(self) -> tuple[str, str]:
+    def loop(self) -> tuple[str, str]:
         """The arguments of a generated function, and its loop over rows and hops."""
         hops = [f"h{number}" for number in range(len(self._hops))]
         arguments = ", ".join(["rows", *hops])
@@ -167,7 +165,7 @@ class NodeScope:
         source = "rows" if not hops else f"zip(rows, {', '.join(hops)})"
         return arguments, f"{variables} in {source}"
 
-    def _take_hops(self) -> tuple[Hop | RelatedHop, ...]:
+    def take_hops(self) -> tuple[Hop | RelatedHop, ...]:
         """The hops gathered so far, which begin anew from here."""
         taken = tuple(
             need

@@ -27,7 +27,7 @@ import msgspec
 from ormdb import limits
 from ormdb.errors import CursorError
 from ormdb.ir.value import Value
-from ormdb.query.plan import OrderPlan
+from ormdb.query.plan import OrderPlan, SortKey
 
 _SEAL_BYTES = 8
 _ROW_KEY_BYTES = 8
@@ -39,7 +39,15 @@ def sorted_positions(
 ) -> list[int]:
     """The positions of rows in the order; `columns` are the values of its keys."""
     positions = sorted(range(len(row_keys)), key=row_keys.__getitem__, reverse=order.tie_descending)
-    for key, column in zip(reversed(order.keys), reversed(columns), strict=True):
+    sort_positions(positions, order.keys, columns)
+    return positions
+
+
+def sort_positions(
+    positions: list[int], keys: Sequence[SortKey], columns: Sequence[Sequence[Value]]
+) -> None:
+    """Sort positions by the values there, those of equal values as they are."""
+    for key, column in zip(reversed(keys), reversed(columns), strict=True):
         if key.nullable and None in column:
             if key.nulls_low:
                 ranked: Sequence[Any] = [(value is not None, value) for value in column]
@@ -48,7 +56,6 @@ def sorted_positions(
             positions.sort(key=ranked.__getitem__, reverse=key.descending)
         else:
             positions.sort(key=column.__getitem__, reverse=key.descending)
-    return positions
 
 
 class Place:

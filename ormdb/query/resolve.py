@@ -144,11 +144,11 @@ def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
       QueryError: an unknown name, a comparison of unlike types, or not a condition at all.
     """
 
-    scope = _scope(layout, entity)
+    scope = scope_of(layout, entity)
     return coerce_literals(expr, scope.resolve, expected=BoolType(), follow=scope.follow)
 
 
-def _scope(layout: Layout, entity: EntityLayout) -> Scope:
+def scope_of(layout: Layout, entity: EntityLayout) -> Scope:
     """What names mean in an expression about an entity's rows."""
 
     def resolve(path: tuple[str, ...]) -> Resolved:
@@ -160,7 +160,7 @@ def _scope(layout: Layout, entity: EntityLayout) -> Scope:
         )
 
     def follow(path: tuple[str, ...]) -> Scope:
-        return _scope(layout, follow_relations(layout, entity, path)[-1].target)
+        return scope_of(layout, follow_relations(layout, entity, path)[-1].target)
 
     return Scope(resolve, follow)
 

@@ -96,11 +96,11 @@ class RootReader:
             known = self._view.row_count(root.entity)
             if known is not None:
                 return known
-        return sum(len(level.rows) for level in self._kept_batches(Walk()))
+        return sum(len(level.rows) for level in self.kept_batches(Walk()))
 
     def exists(self) -> bool:
         """Whether the filter keeps any root."""
-        return any(level.rows for level in self._kept_batches(Walk(batch=1)))
+        return any(level.rows for level in self.kept_batches(Walk(batch=1)))
 
     def order_values(self, level: Level, position: int) -> tuple[Value, ...]:
         """The values of the order's keys for one root: what a cursor holds."""
@@ -122,9 +122,7 @@ class RootReader:
             dropped = filtered and not self._access.is_whole
             batch = min(2 * wanted if dropped else wanted, limits.SCAN_BATCH_ROWS)
         gathered = Level([], [])
-        for level in self._kept_batches(
-            Walk(place=page.place, backward=page.backward, batch=batch)
-        ):
+        for level in self.kept_batches(Walk(place=page.place, backward=page.backward, batch=batch)):
             if page.place is not None:
                 columns = self._sieve.columns(self._root.order, level)
                 beyond = _beyond(page.place, columns, level.keys, backward=page.backward)
@@ -137,7 +135,7 @@ class RootReader:
     def _sorted(self, page: RootPage, stop: int | None) -> RootResult:
         """Gather everything the filter keeps, then sort."""
         order, gathered = self._root.order, Level([], [])
-        for level in self._kept_batches(Walk()):
+        for level in self.kept_batches(Walk()):
             self._gather(gathered, level, page)
         columns = self._sieve.columns(order, gathered)
         if page.place is not None:
@@ -167,7 +165,7 @@ class RootReader:
         if shown > allowed and (page.limit is None or page.limit > allowed):
             self._spending.add_rows((), shown)  # raises: stop before reading it all
 
-    def _kept_batches(self, walk: Walk) -> Iterator[Level]:
+    def kept_batches(self, walk: Walk) -> Iterator[Level]:
         """Batches of the access path, filtered."""
         root = self._root
         near = self._near_batches(walk)
@@ -233,6 +231,19 @@ def _beyond(
     is_beyond = place.is_after if backward else place.is_before
     values = zip(*columns, strict=True) if columns else iter([()] * len(keys))
     return [is_beyond(row, key) for row, key in zip(values, keys, strict=True)]
+
+
+def gathered(batches: Iterator[Level], size: int) -> Iterator[Level]:
+    """Batches put together until they have so many rows."""
+    held = Level([], [])
+    for level in batches:
+        held.rows.extend(level.rows)
+        held.keys.extend(level.keys)
+        if len(held.rows) >= size:
+            yield held
+            held = Level([], [])
+    if held.rows:
+        yield held
 
 
 def _rounds(batches: Iterator[Level], first: int | None) -> Iterator[Level]:

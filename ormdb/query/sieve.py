@@ -62,7 +62,7 @@ class Sieve:
 
     def mask(self, plan: FilterPlan, level: Level) -> list[bool]:
         """Which rows a filter keeps."""
-        hops = self._hop_rows(plan.hops, level)
+        hops = self.hop_rows(plan.hops, level)
         return plan.mask(level.rows, *hops, *(self._values[index] for index in plan.parameters))
 
     def positions(self, order: OrderPlan, level: Level) -> list[int]:
@@ -71,10 +71,10 @@ class Sieve:
 
     def columns(self, order: OrderPlan, level: Level) -> list[list[Value]]:
         """The values of an order's keys, column by column."""
-        hops = self._hop_rows(order.hops, level)
+        hops = self.hop_rows(order.hops, level)
         return [key.column(level.rows, *hops) for key in order.keys]
 
-    def _hop_rows(self, hops: tuple[Hop | RelatedHop, ...], level: Level) -> list[list[Any]]:
+    def hop_rows(self, hops: tuple[Hop | RelatedHop, ...], level: Level) -> list[list[Any]]:
         """For each hop, what stands beside each row: the row it leads to, or None; or what is
         asked about the rows it leads to."""
         reached: list[Level] = []

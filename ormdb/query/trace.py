@@ -19,10 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ormdb.clock import Clock
-from ormdb.ir.explanation import LevelActuals
+from ormdb.ir.explanation import LevelActuals, Limits
 from ormdb.query.budget import Spending
 from ormdb.query.plan import NodePlan
 from ormdb.query.ready import ReadyQuery
+from ormdb.query.table_plan import TablePlan
 from ormdb.storage.views import View
 
 
@@ -55,6 +56,8 @@ class Trace:
         self.ended_s = self.started_s
         self.plan_was_kept = False
         self.run: Run | None = None  # None until there is a plan
+        # What is made of the rows, and the page of that, where it is a table.
+        self.table: tuple[TablePlan, Limits] | None = None
         self.levels: dict[int, LevelActuals] = {}  # by the number of the node
         self._rows = 0
         self._mark: _Mark | None = None

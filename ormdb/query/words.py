@@ -39,8 +39,10 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
 from ormdb.ir.show import one_line
-from ormdb.model.spelling import spell_expression, spell_query
+from ormdb.ir.table import TableOrder, TableQuery
+from ormdb.model.spelling import spell_expression, spell_query, spell_table
 from ormdb.query.shape import Shape
+from ormdb.query.table_shape import TableShape
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 
 _ANY: Final = Param(index=-1)
@@ -66,6 +68,39 @@ def shape_digest(shape: Shape) -> str:
     except OrmdbError:  # a query that cannot be run can be watched nevertheless
         data = repr(bare).encode(errors="replace")
     return _digest(data, repr(shape.page).encode())
+
+
+def masked_order(order: TableOrder) -> TableOrder:
+    """A key of an order with ? in place of its values."""
+    return replace(order, key=_masked(order.key))
+
+
+def table_words(query: TableQuery) -> str:
+    """A table query with ? in place of its values, without its time and its budget."""
+    masked = replace(
+        query,
+        columns=tuple(replace(one, expression=_masked(one.expression)) for one in query.columns),
+        filter=None if query.filter is None else _masked(query.filter),
+        having=None if query.having is None else _masked(query.having),
+        order=tuple(map(masked_order, query.order)),
+        as_of=None,
+        budget=FanoutBudget(),
+    )
+    return one_line(spell_table(masked, query.entity))
+
+
+def table_digest(shape: TableShape) -> str:
+    """A short name of a table query's shape: the same in every process and every run."""
+    parts = shape.parts
+    masked: list[object] = [
+        parts.is_grouped,
+        parts.drops_repeats,
+        *([_masked(one) for one in group] for group in (parts.keys, parts.aggregates)),
+        [_masked(one) for one in parts.outputs],
+        None if parts.having is None else _masked(parts.having),
+        [replace(one, key=_masked(one.key)) for one in parts.order],
+    ]
+    return _digest(shape_digest(shape.base).encode(), repr(masked).encode(errors="replace"))
 
 
 def get_digest(entity: str) -> str:

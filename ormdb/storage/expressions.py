@@ -162,7 +162,7 @@ class Translator:
                 among = self._items(operand, items)
                 if not nullable:
                     return f"({code} not in {among})"
-                kept = self._bind("v", None)
+                kept = self.bind("v", None)
                 # Nothing, not even NULL, is in an empty list.
                 return (
                     f"((({kept} := {code}) is not None or not {among}) and {kept} not in {among})"
@@ -195,7 +195,7 @@ class Translator:
                 assert index in self.params, "a parameter stands beside a field only"
                 return f"p{index}", False
             case Literal(value=value):
-                return self._bind("c", value), value is None
+                return self.bind("c", value), value is None
             case NamedParam():
                 raise AssertionError("a query is bound before it is compiled")
             case Arithmetic() | Call():
@@ -230,12 +230,12 @@ class Translator:
             return code, nullable
         if isinstance(kind, EnumType):
             names: dict[int | None, str | None] = {None: None, **dict(enumerate(kind.variants))}
-            return f"{self._bind('e', names)}[{code}]", nullable
+            return f"{self.bind('e', names)}[{code}]", nullable
 
         def show_one(value: Value) -> Value:
             return shown_value(kind, value)
 
-        show = self._bind("show", show_one)
+        show = self.bind("show", show_one)
         return f"{show}({code})", nullable
 
     def _compare(self, op: str, left: Expr, right: Expr) -> str:
@@ -249,12 +249,12 @@ class Translator:
 
     def _compared_json(self, expr: Compare) -> str:
         """Source of a comparison with what at() finds: true, false or NULL."""
-        run = self._bind("json", partial(compare_json, expr.op))
+        run = self.bind("json", partial(compare_json, expr.op))
         return f"{run}({self.canonical(expr.left)}, {self.canonical(expr.right)})"
 
     def _json_in(self, expr: InList) -> str:
         assert isinstance(expr.items, Literal), "only a list beside a field is a parameter"
-        run = self._bind("json", partial(is_json_in, expr.items.value))
+        run = self.bind("json", partial(is_json_in, expr.items.value))
         return f"{run}({self.canonical(expr.operand)})"
 
     def _asked(self, expr: Call, negation: str) -> str:
@@ -269,9 +269,9 @@ class Translator:
             asked_with = f"p{given.index}"
         elif isinstance(given, Literal) and given.value is not None:
             if expr.name == "has" and item is None:  # of no slot: the item is as it was written
-                asked_with = self._bind("c", given.value)
+                asked_with = self.bind("c", given.value)
             else:
-                asked_with = self._bind("c", question.prepared(given.value))
+                asked_with = self.bind("c", question.prepared(given.value))
         else:
             return "False"
         if len(subjects) > 1:
@@ -295,7 +295,7 @@ class Translator:
             return "", code
         if "(" not in code:
             return f"{code} is not None and ", code
-        kept = self._bind("v", None)  # whatever it takes is done once
+        kept = self.bind("v", None)  # whatever it takes is done once
         return f"({kept} := {code}) is not None and ", kept
 
     def _operand(self, expr: Expr, other: Expr) -> tuple[str, bool]:
@@ -304,7 +304,7 @@ class Translator:
                 return "None", True
             kind = self._stored_kind(other)
             value = expr.value if kind is None else stored_value(kind, expr.value)
-            return self._bind("c", value), False
+            return self.bind("c", value), False
         if isinstance(expr, Param):
             assert isinstance(other, FieldRef), "a parameter stands beside a field only"
             self.params[expr.index] = self.places(other.path).field
@@ -321,7 +321,7 @@ class Translator:
         kind = self._stored_kind(operand)
         present = [item for item in items.value if item is not None]
         stored = present if kind is None else [stored_value(kind, item) for item in present]
-        return self._bind("c", frozenset(stored))
+        return self.bind("c", frozenset(stored))
 
     def _stored_kind(self, expr: Expr) -> Any:
         """The type whose stored form this operand has in generated code, if it is a field."""
@@ -344,7 +344,7 @@ class Translator:
 
         code = inner.canonical(computed.expression)
         if not isinstance(kind, BoolType):  # a condition is true, false or NULL as it is
-            code = f"{self._bind('fit', fit_one)}({code})"
+            code = f"{self.bind('fit', fit_one)}({code})"
         if place.maybe_missing:
             return f"({code} if {place.variable} is not None else None)"
         return code
@@ -352,19 +352,19 @@ class Translator:
     def _calculated(self, expr: Arithmetic | Call) -> str:
         match expr:
             case Arithmetic(op=op, left=left, right=right):
-                run = self._bind("calc", _CALCULATIONS[op])
+                run = self.bind("calc", _CALCULATIONS[op])
                 return f"{run}({self.canonical(left)}, {self.canonical(right)})"
             case Call(name="now" | "uuid7"):
                 return self.evaluated(expr)
             case Call(name="coalesce", arguments=arguments):
                 code = "None"
                 for argument in reversed(arguments):
-                    kept = self._bind("v", None)
+                    kept = self.bind("v", None)
                     tried = f"({kept} := {self.canonical(argument)})"
                     code = f"({kept} if {tried} is not None else {code})"
                 return code
             case Call(name=name, arguments=arguments):
-                run = self._bind("call", partial(call_function, name))
+                run = self.bind("call", partial(call_function, name))
                 return f"{run}({', '.join(map(self.canonical, arguments))})"
 
     def _truth(self, expr: Expr) -> str:
@@ -404,12 +404,12 @@ class Translator:
         def with_known(node: Expr) -> Expr:
             return known[node] if isinstance(node, Related) else map_children(node, with_known)
 
-        run = self._bind("f", _Evaluation(with_known(expr) if asked else expr, types, self.clock))
+        run = self.bind("f", _Evaluation(with_known(expr) if asked else expr, types, self.clock))
         values = [self.shown(self.places(path))[0] for path in paths]
         values += [self.places.related(node) for node in asked]
         return f"{run}({', '.join(values)})"
 
-    def _bind(self, prefix: str, value: Any) -> str:
+    def bind(self, prefix: str, value: Any) -> str:
         name = f"{prefix}{len(self.bindings)}_"
         self.bindings[name] = value
         return name

@@ -74,6 +74,18 @@ class Naive:
         """How many rows a filter keeps."""
         return len(self._kept(self.table(entity), condition))
 
+    def kept(self, entity: str, condition: Expr | None) -> list[Row]:
+        """The rows that a filter keeps, in their order."""
+        return self._ordered(self._kept(self.table(entity), condition), ())
+
+    def value(self, expr: Expr, row: Row) -> Value:
+        """What an expression is for a row."""
+        return self._meaning.value(expr, row)
+
+    def is_true(self, condition: Expr | None, row: Row) -> bool:
+        """Whether a condition keeps a row."""
+        return self._meaning.is_true(condition, row)
+
     def page(self, query: GraphQuery) -> NaivePage:
         """A page, and where those beside it begin."""
         whole = self._ordered(self._kept(self.table(query.entity), query.filter), query.order)

@@ -323,6 +323,30 @@ def _year(moment: datetime.date) -> int:
     return moment.year
 
 
+def _bucket(moment: datetime.date, unit: str, width: int = 1) -> datetime.date:
+    """The beginning of a piece of time: what is smaller than the unit is zero."""
+    if isinstance(moment, datetime.datetime):
+        if unit == "minute":
+            minutes = (moment.hour * 60 + moment.minute) // width * width
+            return moment.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
+        if unit == "hour":
+            return moment.replace(
+                hour=moment.hour // width * width, minute=0, second=0, microsecond=0
+            )
+        moment = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    match unit:
+        case "week":
+            return moment - datetime.timedelta(days=moment.weekday())
+        case "month":
+            return moment.replace(day=1)
+        case "quarter":
+            return moment.replace(month=(moment.month + 2) // 3 * 3 - 2, day=1)
+        case "year":
+            return moment.replace(month=1, day=1)
+        case _:
+            return moment
+
+
 def _has_key(document: Value, key: str) -> bool:
     return isinstance(document, dict) and key in document
 
@@ -347,6 +371,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "abs": abs,
     "concat": lambda *parts: "".join(parts),
     "year": _year,
+    "bucket": _bucket,
     "like": is_like,
     "ilike": _folded(is_like),
     "starts_with": str.startswith,

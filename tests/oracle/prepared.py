@@ -22,6 +22,7 @@ from ormdb.ir.graph import AsOf, GraphQuery, Include
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import (
     BoolType,
     BytesType,
@@ -142,9 +143,18 @@ class PreparedReader:
         prepared, values = self._prepared(query)
         return prepared.run_exists(values, context=context)
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        return self.reader.run_table(query, context=context)
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
+        if isinstance(query, TableQuery):
+            return self.reader.run_explain(query, analyze=analyze, context=context)
         prepared, values = self._prepared(query)
         return prepared.run_explain(values, analyze=analyze, context=context)
 

@@ -16,7 +16,7 @@ from typing import Final
 from ormdb.ir.expr import And, Expr, FieldRef, Quantifier, Related
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.schema import FieldDef, RelationDef
-from ormdb.ir.value import Value, is_scalar
+from ormdb.ir.value import Type, Value, is_scalar
 from tests.oracle.expressions import ExpressionMaker, Path
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World
@@ -68,6 +68,14 @@ class QueryMaker:
     def condition(self, entity: str) -> Expr:
         """A condition on rows of an entity."""
         return self._filter(entity)
+
+    def fields(self, entity: str) -> list[tuple[Path, FieldDef, bool]]:
+        """Fields of an entity, and of what relations lead to, each with whether it is small."""
+        return self._paths(entity)
+
+    def value(self, entity: str, kind: Type) -> Expr:
+        """An expression of a type."""
+        return self._maker(entity).value(kind, 1)
 
     def bare_include(self, include: Include, entity: str) -> Include:
         """An include without a page, with every field of its rows and nothing below them."""

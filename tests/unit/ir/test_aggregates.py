@@ -98,9 +98,12 @@ def test_sums_and_means_are_of_the_type_of_the_values(
         assert fold("avg", values, kind) == mean
 
 
-def test_a_mean_of_decimals_is_a_quotient_of_38_digits() -> None:
+def test_a_mean_of_decimals_has_six_more_digits_where_there_is_room() -> None:
     kind = DecimalType(precision=6, scale=2)
-    assert fold("avg", [D("1.00"), D("1.00"), D("0.00")], kind) == D("0." + "6" * 37 + "7")
+    assert repr(fold("avg", [D("1.00"), D("1.00"), D("0.00")], kind)) == repr(D("0.66666667"))
+    assert repr(fold("avg", [D("-0.01"), D("0.01")], kind)) == repr(D("0E-8"))
+    large = [D(10**37), D(10**37), D(10**37 + 1)]
+    assert fold("avg", large, DecimalType(precision=38, scale=0)) == D(10**37)
 
 
 def test_a_sum_of_ints_beyond_64_bits_is_refused_and_their_mean_is_not() -> None:
@@ -144,6 +147,7 @@ def test_a_fold_does_not_depend_on_the_order_of_its_values() -> None:
         ("avg(n)", FloatType(), True),
         ("sum(weight * 2)", FloatType(), True),
         ("sum(price)", DecimalType(precision=38, scale=2), True),
+        ("avg(price)", DecimalType(precision=38, scale=8), True),
         ("avg(took)", DurationType(), True),
         ("min(state)", TYPES["state"], True),
         ("max(late)", BoolType(), True),

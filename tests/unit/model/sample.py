@@ -17,6 +17,7 @@ from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
 from ormdb.ir.schema import SchemaBundle
+from ormdb.ir.table import TableBlock, TableColumnType, TableQuery
 from ormdb.ir.value import (
     EnumType,
     FloatType,
@@ -200,8 +201,25 @@ class FakeSession(TypedSession):
         self.asked.append(query)
         return True
 
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        self.asked.append(query)
+        kinds = [
+            TableColumnType(name=one.name, type=IntType(), optional=False) for one in query.columns
+        ]
+        return TableBlock(
+            columns=tuple(kinds),
+            values=tuple([number, number + 1] for number in range(len(kinds))),
+            version=7,
+            schema_version=1,
+            statistics=self.answer.statistics,
+        )
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         self.asked.append((query, analyze))
         root = NodeExplanation(path=(), entity=query.entity, engine_calls=1)

@@ -1,0 +1,310 @@
+"""A table query taken apart: what is asked of rows, what of groups, and its literals.
+
+    Flight, columns origin_faa, late = count(where=dep_delay > 60), rate = late / count()
+    having rate > 0.5
+
+    keys        origin_faa
+    aggregates  a0 = count(where=dep_delay > p0)      a1 = count()
+    outputs     k0, a0, a0 / a1
+    having      a0 / a1 > 0.5
+
+A name in `having` and `order` means the column of that name; what stands there as an expression
+means the column that is this expression.  What is left is neither: it has many values in a group.
+
+The rows come as those of a graph query, the `base`: its filter, and its order and page where a row
+of the table is one of them.
+
+Invariants (held by tests/unit/query/test_tables.py):
+  1. Each aggregate is there once, however often the query names it.
+  2. Equal shapes differ in values only, as those of graph queries do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ormdb import limits
+from ormdb.errors import LimitError, QueryError
+from ormdb.ir.expr import Aggregate, Expr, FieldRef
+from ormdb.ir.expression_type import walk
+from ormdb.ir.graph import GraphQuery, OrderSpec, Page
+from ormdb.ir.rewrite import map_children
+from ormdb.ir.table import TableOrder, TableQuery
+from ormdb.ir.value import Value
+from ormdb.model.spelling import spell_expression
+from ormdb.query.shape import (
+    LiteralClass,
+    LiteralTaker,
+    Shape,
+    ShapedQuery,
+    page_values,
+    take_shape,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableParts:
+    """What a table query asks; grouped: outputs, having and order are about places k0, a0, …"""
+
+    names: tuple[str, ...]
+    is_grouped: bool
+    drops_repeats: bool  # of rows, after the groups were folded
+    keys: tuple[Expr, ...]
+    aggregates: tuple[Aggregate, ...]
+    outputs: tuple[Expr, ...]
+    having: Expr | None
+    order: tuple[TableOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """The hashable form of a table query without its literals."""
+
+    base: Shape
+    parts: TableParts
+    parameter_classes: tuple[LiteralClass, ...]
+    literal_classes: tuple[LiteralClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShapedTable:
+    """A table query taken apart: what its plan depends on, and what it does not."""
+
+    shape: TableShape
+    base: GraphQuery
+    shaped_base: ShapedQuery
+    parts: TableParts  # with their literals
+    values: tuple[Value, ...]  # the filter's are those of the base
+
+
+def take_table_shape(query: TableQuery) -> ShapedTable:
+    """Take a table query apart.
+
+    Raises:
+      QueryError: its columns, having or order do not fit each other, or its page is none.
+      LimitError: it is too large.
+    """
+    page_values(query.limit, query.offset, "the table")
+    parts = split_table(query)
+    base = _base(query, parts)
+    shaped_base = take_shape(base)
+    taker = LiteralTaker()
+    shape = TableShape(
+        shaped_base.shape,
+        bare_parts(taker, parts),
+        tuple(taker.classes),
+        tuple(taker.kept_classes),
+    )
+    return ShapedTable(shape, base, shaped_base, parts, tuple(taker.values))
+
+
+def bare_parts(taker: LiteralTaker, parts: TableParts) -> TableParts:
+    """The parts without the literals that stand beside a field; in one order, always."""
+    aggregates: list[Aggregate] = []
+    for aggregate in parts.aggregates:
+        bare = taker.expression(aggregate)
+        assert isinstance(bare, Aggregate)
+        aggregates.append(bare)
+    return TableParts(
+        parts.names,
+        parts.is_grouped,
+        parts.drops_repeats,
+        tuple(taker.note(key, 1) for key in parts.keys),
+        tuple(aggregates),
+        tuple(taker.note(output, 1) for output in parts.outputs),
+        None if parts.having is None else taker.expression(parts.having),
+        tuple(
+            TableOrder(
+                key=taker.note(spec.key, 1),
+                descending=spec.descending,
+                nulls_last=spec.nulls_last,
+            )
+            for spec in parts.order
+        ),
+    )
+
+
+def split_table(query: TableQuery) -> TableParts:
+    """What a table query asks of rows, and what of groups.
+
+    Raises:
+      QueryError: its columns, having or order do not fit each other.
+      LimitError: it is too large.
+    """
+    names = _names(query)
+    if len(query.order) > limits.ORDER_FIELDS_MAX:
+        raise LimitError(
+            f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(query.order)}",
+            limit="ORDER_FIELDS_MAX",
+        )
+    given = [*(column.expression for column in query.columns), *(one.key for one in query.order)]
+    folds = any(map(_folds, given)) or (query.having is not None and _folds(query.having))
+    if not folds and not query.distinct:
+        return _plain(query, names)
+    split = _Split(query)
+    outputs = tuple(split.of_column(column.expression) for column in query.columns)
+    order = tuple(
+        TableOrder(
+            key=split.of_group(one.key),
+            descending=one.descending,
+            nulls_last=one.nulls_last,
+        )
+        for one in query.order
+    )
+    if query.distinct and folds:
+        shown = set(map(repr, outputs))
+        hidden = next((i for i, one in enumerate(order) if repr(one.key) not in shown), None)
+        if hidden is not None:
+            raise QueryError(
+                f"a distinct table is ordered by its columns; "
+                f"{spell_expression(query.order[hidden].key)} is none of them"
+            )
+    return TableParts(
+        names,
+        is_grouped=True,
+        drops_repeats=query.distinct and folds,
+        keys=tuple(split.keys),
+        having=None if query.having is None else split.of_group(query.having),
+        aggregates=tuple(split.aggregates),
+        outputs=outputs,
+        order=order,
+    )
+
+
+def key_place(number: int) -> FieldRef:
+    """How the parts name a key of the groups."""
+    return FieldRef(path=(f"k{number}",))
+
+
+def aggregate_place(number: int) -> FieldRef:
+    """How the parts name an aggregate of the groups."""
+    return FieldRef(path=(f"a{number}",))
+
+
+def _names(query: TableQuery) -> tuple[str, ...]:
+    names = tuple(column.name for column in query.columns)
+    if not names:
+        raise QueryError("a table has no columns; name at least one")
+    if len(names) > limits.TABLE_COLUMNS_MAX:
+        raise LimitError(
+            f"a table of {len(names)} columns is over {limits.TABLE_COLUMNS_MAX}; split it",
+            limit="TABLE_COLUMNS_MAX",
+        )
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            raise QueryError(f"two columns are called {name!r}; name one of them otherwise")
+        seen.add(name)
+    return names
+
+
+def _folds(expr: Expr) -> bool:
+    return any(isinstance(node, Aggregate) and not node.path for node in walk(expr))
+
+
+def _plain(query: TableQuery, names: tuple[str, ...]) -> TableParts:
+    """A row of the table for each row."""
+    if query.having is not None:
+        raise QueryError("having() is about groups, and this table has none; use where()")
+    columns = {column.name: column.expression for column in query.columns}
+    order: list[TableOrder] = []
+    for one in query.order:
+        named = _named(one.key, columns)
+        key = one.key if named is None else named
+        order.append(TableOrder(key=key, descending=one.descending, nulls_last=one.nulls_last))
+    return TableParts(
+        names,
+        is_grouped=False,
+        drops_repeats=False,
+        keys=(),
+        aggregates=(),
+        outputs=tuple(columns.values()),
+        having=None,
+        order=tuple(order),
+    )
+
+
+def _named(expr: Expr, columns: dict[str, Expr]) -> Expr | None:
+    """What the column is that an expression names, if it names one.
+
+    Raises:
+      QueryError: it may as well mean a field that is another column.
+    """
+    if not isinstance(expr, FieldRef) or len(expr.path) != 1:
+        return None
+    found = columns.get(expr.path[0])
+    if found is not None and found != expr and expr in columns.values():
+        raise QueryError(
+            f"{expr.path[0]} is the name of one column and the field in another; "
+            "name the first one otherwise"
+        )
+    return found
+
+
+class _Split:
+    """The keys and aggregates of one query, found as its parts are looked through."""
+
+    def __init__(self, query: TableQuery) -> None:
+        self.keys: list[Expr] = []
+        self.aggregates: list[Aggregate] = []
+        self._columns = {column.name: column.expression for column in query.columns}
+        # Found by their words, as 1 and 1.0 are equal and not the same.
+        self._places: dict[str, FieldRef] = {}
+        for expr in self._columns.values():
+            if not _folds(expr) and repr(expr) not in self._places:
+                self._places[repr(expr)] = key_place(len(self.keys))
+                self.keys.append(expr)
+
+    def of_column(self, expr: Expr) -> Expr:
+        """A column over the places of the groups."""
+        return self._over_places(expr, 1, named=False)
+
+    def of_group(self, expr: Expr) -> Expr:
+        """What is asked of groups, in which a name may be that of a column."""
+        return self._over_places(expr, 1, named=True)
+
+    def _over_places(self, expr: Expr, depth: int, *, named: bool) -> Expr:
+        if depth > limits.EXPRESSION_DEPTH_MAX:
+            raise LimitError(
+                f"an expression nests deeper than {limits.EXPRESSION_DEPTH_MAX} levels; "
+                "write it flatter",
+                limit="EXPRESSION_DEPTH_MAX",
+            )
+        column = _named(expr, self._columns) if named else None
+        if column is not None:
+            return self._over_places(column, depth + 1, named=False)
+        place = self._places.get(repr(expr))
+        if place is not None:
+            return place
+        if isinstance(expr, Aggregate) and not expr.path:
+            place = self._places[repr(expr)] = aggregate_place(len(self.aggregates))
+            self.aggregates.append(expr)
+            return place
+        if isinstance(expr, FieldRef | Aggregate):
+            raise QueryError(
+                f"{spell_expression(expr)} may differ within a group; make it a column, or fold it "
+                "with min(), count() and the like"
+            )
+        return map_children(expr, lambda part: self._over_places(part, depth + 1, named=named))
+
+
+def _base(query: TableQuery, parts: TableParts) -> GraphQuery:
+    """The graph query whose roots are the rows."""
+    order: tuple[OrderSpec, ...] = ()
+    page = Page()
+    if not parts.is_grouped:
+        page = Page(limit=query.limit, offset=query.offset)
+        specs = [
+            OrderSpec(key=one.key, descending=one.descending, nulls_last=one.nulls_last)
+            for one in parts.order
+            if isinstance(one.key, FieldRef)
+        ]
+        order = tuple(specs) if len(specs) == len(parts.order) else ()
+    return GraphQuery(
+        entity=query.entity,
+        filter=query.filter,
+        order=order,
+        page=page,
+        select=(),
+        budget=query.budget,
+    )
