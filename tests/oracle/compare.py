@@ -27,6 +27,7 @@ from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Answer, Reader, Session
 from tests.oracle.naive import Naive
+from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
 from tests.oracle.shrink import shrink_query
@@ -77,6 +78,7 @@ class Comparison:
         self.label = label
         self.compared = 0
         self.covered: Counter[str] = Counter()
+        self.plans = PlanKinds()
 
     def fetch(self, reader: Reader, oracle: Oracle, query: GraphQuery) -> Answer:
         """One fetch in both, as dicts and as blocks."""
@@ -99,6 +101,7 @@ class Comparison:
                 f"{self.label}: {kind.__name__}; the smallest query that fails alike:\n{smallest!r}"
             ) from error
         self.compared += 1
+        self.plans.add(reader.run_explain(query))
         self.covered["rows" if len(answer) else "nothing"] += 1
         return answer
 

@@ -5,15 +5,14 @@
     cache     what is read decoded and kept, read from what was kept, or not kept at all
     batches   of 1, of 64, of 4,096 rows
 
-A plan may only change what an answer costs.  `PlanKinds` counts which ones were taken.
+A plan may only change what an answer costs.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 from unittest.mock import patch
 
@@ -25,11 +24,13 @@ from ormdb.ir.value import RowDict
 from ormdb.query.cache import PlanCache
 from ormdb.query.compile import compile_query
 from ormdb.query.cost import Candidate
+from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, count, fetch
-from ormdb.query.plan import Access, QueryPlan
+from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import Shape
 from ormdb.storage.layout import Layout
 from tests.oracle.compare import DifferenceError, check_same
+from tests.oracle.plan_kinds import PlanKinds
 
 BATCHES: Final = (1, 64, 4096)
 
@@ -43,7 +44,6 @@ class ForcedPlans(PlanCache):
     def __init__(self, way: int = 0, *, by_index: bool = True, as_they_come: bool = True) -> None:
         super().__init__(SystemClock())
         self.ways = 1
-        self.taken: QueryPlan | None = None
         self._way = way
         self._by_index = by_index
         self._as_they_come = as_they_come
@@ -57,56 +57,11 @@ class ForcedPlans(PlanCache):
                 node.expand = replace(node.expand, ordered_index=None)
             if not self._as_they_come:
                 node.expand = replace(node.expand, row_order=False)
-        self.taken = made
         return made
 
     def _choose(self, found: Sequence[Candidate]) -> Candidate:
         self.ways = len(found)
         return found[self._way]
-
-
-@dataclass(slots=True)
-class PlanKinds:
-    """Which plans were taken: whole shapes, and the kinds of their parts."""
-
-    shapes: Counter[str] = field(default_factory=Counter[str])
-    ways: Counter[str] = field(default_factory=Counter[str])
-
-    def add(self, plan: QueryPlan) -> None:
-        way = way_of(plan.access)
-        self.ways[way] += 1
-        below = [
-            f"{'.' * len(node.path)}{node.expand.kind}"
-            f"{' by index' if node.expand.ordered_index else ''}"
-            f"{' as they come' if node.expand.row_order else ''}"
-            f"{' filtered' if node.filter else ''}{' afar' if node.far_filter else ''}"
-            f"{' sorted' if node.order.keys else ''}"
-            for node in plan.nodes
-            if node.expand is not None
-        ]
-        root = f"{way}{' filtered' if plan.root.filter else ''}"
-        self.shapes["\n".join([f"{root}{' afar' if plan.root.far_filter else ''}", *below])] += 1
-
-    def __str__(self) -> str:
-        return f"{len(self.shapes)} plan shapes, {len(self.ways)} kinds of ways to the roots"
-
-
-def way_of(access: Access) -> str:
-    """A way to the roots without names: "index, 2 equal, a range, in order"."""
-    words: list[str] = [access.kind, *(part.kind for part in access.parts)]
-    if access.source is not None:
-        words.append(f"{access.source.expand.kind}, {access.source.access.kind}")
-    if access.equal:
-        words.append(f"{len(access.equal)} equal")
-    if access.many is not None:
-        words.append("a list")
-    if access.low is not None or access.high is not None:
-        words.append("a range")
-    if access.prefix is not None:
-        words.append("a beginning")
-    if access.ordered:
-        words.append("backwards" if access.reverse else "in order")
-    return ", ".join(words)
 
 
 def check_forced(snapshot: Snapshot, query: GraphQuery, label: str, kinds: PlanKinds) -> int:
@@ -148,9 +103,9 @@ def _readings(
     way = 0
     while True:
         plans = ForcedPlans(way)
-        yield f"way {way}", replace(as_chosen, plans=plans)
-        assert plans.taken is not None
-        kinds.add(plans.taken)
+        reading = replace(as_chosen, plans=plans)
+        yield f"way {way}", reading
+        kinds.add(explain(reading, query, analyze=False))
         way += 1
         if way >= plans.ways:
             break

@@ -23,7 +23,15 @@ from ormdb.query.shape import take_shape
 from ormdb.session import Session
 from ormdb.storage.layout import Layout
 from tests.box import Box
-from tests.oracle.compare import DifferenceError, Open, compare_world, naive_of
+from tests.oracle.compare import (
+    DifferenceError,
+    Open,
+    OracleOf,
+    compare_world,
+    naive_of,
+    sqlite_of,
+)
+from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
 from tests.oracle.sqlite_side import Mirror
@@ -31,6 +39,9 @@ from tests.oracle.worlds import make_world
 
 Columns: TypeAlias = Sequence[Sequence[Value]]
 WORLDS_WITH_EVERY_PATH = 80
+WORLDS_WITH_A_FAULT = 20
+PLAN_WAYS_MIN = 20
+PLAN_SHAPES_MIN = 2_000
 
 
 @contextmanager
@@ -53,18 +64,23 @@ def opens_on_disk(folder: Path) -> Open:
     return open_on_disk
 
 
-@pytest.mark.soak(seconds=30, cases_min=10_000)
+@pytest.mark.soak(seconds=40, cases_min=10_000)
 def test_fetches_answer_as_sqlite_does(box: Box, tmp_path: Path) -> None:
     engines = (open_in_memory, opens_on_disk(tmp_path))
     covered: Counter[str] = Counter()
+    plans = PlanKinds()
     for seed in box.seeds():
         compared = compare_world(seed, engines[seed % 2])
         box.count(compared.compared)
         covered += compared.covered
+        plans.join(compared.plans)
+    box.tell(str(plans))
     if not box.only_seed:
         # An answer without rows says little; most of them have some.
         assert covered["rows"] > covered["nothing"]
         assert min(covered["page on"], covered["page back"]) > 100
+        assert len(plans.ways) >= PLAN_WAYS_MIN
+        assert len(plans.shapes) >= PLAN_SHAPES_MIN
 
 
 @pytest.mark.soak(seconds=6, cases_min=1_000)
@@ -99,15 +115,14 @@ def test_generated_queries_take_every_way_to_the_roots() -> None:
     assert [way for way in wanted if taken[way] < 3] == []
 
 
-def test_a_wrong_order_of_ties_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("oracle_of", [sqlite_of, naive_of])
+def test_a_wrong_order_of_ties_is_found(
+    monkeypatch: pytest.MonkeyPatch, oracle_of: OracleOf
+) -> None:
     def without_ties(order: OrderPlan, columns: Columns, keys: Sequence[bytes]) -> list[int]:
         return sorted_positions(order, columns, [b""] * len(keys))
 
     monkeypatch.setattr("ormdb.query.root_page.sorted_positions", without_ties)
     with pytest.raises(DifferenceError):
-        _compare_worlds(20)
-
-
-def _compare_worlds(count: int) -> None:
-    for seed in range(count):
-        compare_world(seed, open_in_memory)
+        for seed in range(WORLDS_WITH_A_FAULT):
+            compare_world(seed, open_in_memory, oracle_of)

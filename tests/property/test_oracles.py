@@ -20,10 +20,11 @@ from ormdb.storage.keys import below
 from tests.box import Box
 from tests.oracle.agreement import check_agreement
 from tests.oracle.compare import DifferenceError
-from tests.oracle.forced import PlanKinds, check_forced
+from tests.oracle.forced import check_forced
 from tests.oracle.laws import check_laws
 from tests.oracle.norec import check_filter, check_values
 from tests.oracle.partition import check_include_partition, check_partition
+from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.stage import Stage, open_stage
 
 QUERIES_PER_STAGE = 40
