@@ -32,8 +32,8 @@ def parts_of(condition: Expr) -> tuple[Expr, Expr, Expr]:
     return condition, Not(operand=condition), IsNull(operand=condition)
 
 
-def check_partition(stage: Stage, query: GraphQuery, condition: Expr) -> None:
-    """The roots of a query, and their number, against those of its three parts.
+def check_partition(stage: Stage, query: GraphQuery, condition: Expr) -> int:
+    """The roots of a query, and their number, against those of its three parts: two laws.
 
     Raises:
       DifferenceError: the parts are not the whole.
@@ -48,6 +48,7 @@ def check_partition(stage: Stage, query: GraphQuery, condition: Expr) -> None:
         raise DifferenceError(f"counts {counts} of {len(rows)} rows: {where}")
     if [reader.run_exists(part) for part in parts] != [count > 0 for count in counts]:
         raise DifferenceError(f"some exist, others are counted: {where}")
+    return 2
 
 
 def check_include_partition(
