@@ -1,6 +1,6 @@
 """One condition, asked in every kind of statement: they all have to mean the same rows.
 
-    fetch    7 3 9        count 3       exists yes      explain(analyze)  3 kept
+    fetch    7 3 9        count 3       exists yes      explain(analyze)  3 kept      count() 3
     pages    7 | 3 | 9    limit 1  7    a snapshot, the newest commit by its number: 7 3 9
     update   those that a fetch finds in a transaction: 3 7 9 changed, and nothing else
     delete   the same: 3 7 9 are gone, nothing else is, and nothing is left to find
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from ormdb.errors import ConstraintError
-from ormdb.ir.expr import FieldRef, Related
+from ormdb.ir.expr import Aggregate, FieldRef, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Page
 from ormdb.ir.mutation import Delete, Update
 from ormdb.ir.schema import FieldDef
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Reader, Writer
 from tests.oracle.compare import DifferenceError
@@ -27,6 +29,7 @@ from tests.oracle.values import any_value
 
 PAGE_ROWS = 3
 PAGES_MAX = 40
+_COUNT: Final = TableColumn(name="n", expression=Aggregate(function="count"))
 
 
 class _UndoneError(Exception):
@@ -58,6 +61,8 @@ def _told_by_reader(
     _see(count, reader.run_count(query), "count", stage, query)
     _see(count > 0, reader.run_exists(query), "exists", stage, query)
     _see(list(ids[:1]), first, "the first", stage, query)
+    counted = TableQuery(entity=query.entity, filter=query.filter, columns=(_COUNT,))
+    _see([count], list(reader.run_table(counted).values[0]), "count()", stage, query)
     explained = reader.run_explain(query, analyze=True).root.actual
     assert explained is not None
     _see(count, explained.rows_kept, "explain", stage, query)
@@ -66,7 +71,7 @@ def _told_by_reader(
             _told_by_reader(stage, snapshot, query, ids)
         past = replace(query, as_of=stage.database.version)
         _see(list(ids), found_ids(reader, stage.names, past), "as of now", stage, query)
-    return 4
+    return 5
 
 
 def _told_by_pages(stage: Stage, query: GraphQuery, ids: Sequence[Identity]) -> int:

@@ -3,10 +3,13 @@
     Beta where f0 > 3 and to_alpha.u is None        by an index, in generated code, batch by batch
     Beta include to_alpha, all of them              then asked in Python, one row at a time
 
+    Beta where f0 > 3 and to_alpha.u is None        against the table of all Betas whose columns
+                                                    are the identity and the condition
+
     Beta where <expression of q0>                   q0 is a computed field: the same expression
     Beta select q0, all of them                     read as a value: true, false or NULL
 
-The first takes every shortcut that a filter has; the second has none to take.
+The first takes every shortcut that a filter has; the others have none to take.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from ormdb.ir.evaluate import Resolved, coerce_literals, evaluate
 from ormdb.ir.expr import And, Expr, FieldRef, IsNull, Not, Or, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
+from ormdb.ir.table import TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import BoolType, RowDict, Value
 from tests.oracle.compare import DifferenceError
 from tests.oracle.naive_expressions import Meaning
@@ -56,6 +60,31 @@ def check_filter(stage: Stage, query: GraphQuery) -> None:
     for number in range(2):
         kept = [each for each, found in zip(ids, truths, strict=True) if found[number] is True]
         _compare(stage, query, kept)
+
+
+def check_column(stage: Stage, query: GraphQuery) -> None:
+    """The roots that a filter keeps against a table of all rows with the condition as a column.
+
+    Raises:
+      DifferenceError: the filter keeps others than those for which the column is true.
+    """
+    condition = query.filter
+    if condition is None:
+        return
+    keys = stage.names.entities[query.entity].identity
+    columns = [TableColumn(name=key, expression=FieldRef(path=(key,))) for key in keys]
+    # NULL alone would be a column without a type.
+    columns.append(TableColumn(name="holds", expression=And(items=(condition,))))
+    order = tuple(
+        TableOrder(key=spec.key, descending=spec.descending, nulls_last=spec.nulls_last)
+        for spec in query.order
+    )
+    table = stage.database.run_table(
+        TableQuery(entity=query.entity, columns=tuple(columns), order=order)
+    )
+    *identity, holds = table.values
+    kept = [key for key, held in zip(zip(*identity, strict=True), holds, strict=True) if held]
+    _compare(stage, replace(whole(query), includes=()), kept)
 
 
 def check_values(stage: Stage, entity: str, order: tuple[OrderSpec, ...]) -> int:

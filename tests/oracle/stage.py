@@ -31,6 +31,7 @@ from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World, make_world
 
 COMMITS = 3
+ANALYZED_EVERY = 3  # every third world has statistics, by which other plans are made
 Identity = tuple[Value, ...]
 
 
@@ -92,6 +93,8 @@ def open_stage(
             database.run_mutations([insert])
         for _ in range(commits):
             stage.commit()
+        if seed % ANALYZED_EVERY == 0:
+            database.analyze()
         yield stage
     tables.mirror.close()
     if folder is not None:

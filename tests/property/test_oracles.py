@@ -22,7 +22,7 @@ from tests.oracle.agreement import check_agreement
 from tests.oracle.compare import DifferenceError
 from tests.oracle.forced import check_forced
 from tests.oracle.laws import check_laws
-from tests.oracle.norec import check_filter, check_values
+from tests.oracle.norec import check_column, check_filter, check_values
 from tests.oracle.partition import check_include_partition, check_partition
 from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.stage import Stage, open_stage
@@ -116,7 +116,8 @@ def compare_with_values(stage: Stage) -> int:
     checked = 0
     for query in stage.queries(QUERIES_PER_STAGE):
         check_filter(stage, query)
-        checked += query.filter is not None
+        check_column(stage, query)
+        checked += 2 if query.filter is not None else 0
     for entity in stage.names.entities:
         checked += check_values(stage, entity, stage.maker.order(entity))
     return checked
