@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from ormdb import limits
 from ormdb.errors import QueryError, UsageError
-from ormdb.ir.arrow_source import ArrowSource, ColumnChunk, GivesArrow
+from ormdb.ir.columnar import ColumnChunk, GivesArrow
 from ormdb.ir.value import RowDict, Type
 from ormdb.model.drafts import row_of
 from ormdb.model.entity import Entity
@@ -109,6 +109,8 @@ def _chunks(entity: EntityLayout, rows: Rows) -> Generator[list[RowDict] | Colum
 
 
 def _column_chunks(entity: EntityLayout, rows: GivesArrow) -> Iterator[ColumnChunk]:
+    from ormdb.ir.arrow_source import ArrowSource  # and ctypes, which other loads do without
+
     with ArrowSource(rows) as source:
         kinds: dict[str, Type] = {}
         for name in source.names:

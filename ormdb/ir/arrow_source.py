@@ -33,9 +33,8 @@ import ctypes
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Any, Final, Self, TypeAlias
 
 from ormdb import limits
 from ormdb.errors import ColumnSourceError, ValueRangeError, ValueTypeError
@@ -51,6 +50,7 @@ from ormdb.ir.arrow_abi import (
 )
 from ormdb.ir.arrow_values import Layout, is_readable, read_values
 from ormdb.ir.coerce import a_type
+from ormdb.ir.columnar import ColumnChunk, GivesArrow
 from ormdb.ir.refusal import range_error, refuse_type
 from ormdb.ir.value import (
     BoolType,
@@ -99,23 +99,6 @@ _TAKES: Final[dict[type, tuple[str, ...]]] = {
 }
 
 Convert: TypeAlias = Callable[[Value, str], Value]
-
-
-@runtime_checkable
-class GivesArrow(Protocol):
-    """What gives an Arrow stream by the PyCapsule interface."""
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """A capsule of an ArrowArrayStream."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnChunk:
-    """Some rows of a source, column by column."""
-
-    values: dict[str, list[Value]]
-    count: int
 
 
 class ArrowSource:

@@ -19,14 +19,33 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ormdb.errors import QueryError, UnsupportedError
-from ormdb.ir.arrow_stream import export_schema, hand_over
-from ormdb.ir.columns import Buffers, column_buffers, table_buffers
 from ormdb.ir.value import Type, Value
 
+# What makes buffers and C structs is imported when somebody asks for them: most programs never do.
+if TYPE_CHECKING:
+    from ormdb.ir.columns import Buffers
+
 NamedColumn: TypeAlias = tuple[str, Type, Sequence[Value]]
+
+
+@runtime_checkable
+class GivesArrow(Protocol):
+    """What gives an Arrow stream by the PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule of an ArrowArrayStream."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChunk:
+    """Some rows of a source, column by column."""
+
+    values: dict[str, list[Value]]
+    count: int
 
 
 class Columnar(ABC):
@@ -44,6 +63,8 @@ class Columnar(ABC):
         Raises:
           QueryError: there is no such column.
         """
+        from ormdb.ir.columns import column_buffers
+
         columns = self.named_columns()
         for found, kind, values in columns:
             if found == name:
@@ -53,11 +74,17 @@ class Columnar(ABC):
 
     def __arrow_c_schema__(self) -> object:
         """A capsule of the schema, as Arrow's PyCapsule interface has it."""
+        from ormdb.ir.arrow_stream import export_schema
+        from ormdb.ir.columns import table_buffers
+
         empty: list[NamedColumn] = [(name, kind, ()) for name, kind, _ in self.named_columns()]
         return export_schema(table_buffers(empty, 0, sys.byteorder))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """A capsule of all rows as one batch; the interface lets us overlook a wished schema."""
+        from ormdb.ir.arrow_stream import hand_over
+        from ormdb.ir.columns import table_buffers
+
         columns = self.named_columns()
         length = len(columns[0][2]) if columns else 0
         return hand_over(table_buffers(columns, length, sys.byteorder))

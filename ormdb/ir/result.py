@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from itertools import chain, pairwise, repeat
 
 from ormdb.ir.columnar import Columnar, NamedColumn
-from ormdb.ir.columns import number_buffer
 from ormdb.ir.value import IntType, Type, Value
 
 
@@ -62,10 +61,14 @@ class EdgeBlock(Columnar):
 
     def offset_buffer(self) -> memoryview | None:
         """The offsets as one buffer of little-endian int64; None for to-one."""
+        from ormdb.ir.columns import number_buffer
+
         return None if self.offsets is None else number_buffer("q", self.offsets)
 
     def target_buffer(self) -> memoryview:
         """The targets as one buffer of little-endian int64."""
+        from ormdb.ir.columns import number_buffer
+
         return number_buffer("q", self.targets)
 
     def named_columns(self) -> Sequence[NamedColumn]:

@@ -124,15 +124,13 @@ def _linked(child: NodeResult) -> list[RowDict | None] | list[list[RowDict]]:
 
 def _gather_blocks(node: NodeResult, entities: list[EntityBlock], edges: list[EdgeBlock]) -> None:
     plan = node.plan
-    identity = plan.entity.entity.identity
-    fields = tuple(dict.fromkeys((*identity, *plan.fields)))
     entities.append(
         EntityBlock(
             entity=plan.entity.name,
             path=plan.path,
-            fields=fields,
-            identity=identity,
-            types=tuple(plan.entity.fields[name].type for name in fields),
+            fields=plan.block_fields,
+            identity=plan.entity.entity.identity,
+            types=plan.block_types,
             columns=plan.columns(node.level.rows),
         )
     )

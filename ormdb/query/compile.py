@@ -195,6 +195,8 @@ class _Compiler:
             path=logical.path,
             entity=entity,
             fields=names.shown,
+            block_fields=names.with_identity,
+            block_types=tuple(entity.fields[name].type for name in names.with_identity),
             decoder=entity.codec.decoder(scope.slots),
             dicts=dicts,
             columns=columns,

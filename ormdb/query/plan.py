@@ -185,6 +185,8 @@ class NodePlan:
     path: tuple[str, ...]
     entity: EntityLayout
     fields: tuple[str, ...]
+    block_fields: tuple[str, ...]  # the same and the identity, in the order of `columns`
+    block_types: tuple[Type, ...]
     decoder: RowDecoder
     dicts: Callable[..., list[dict[str, Value]]]
     columns: Callable[[Sequence[Any]], tuple[list[Value], ...]]

@@ -22,8 +22,8 @@ from typing import Any, assert_never
 
 from ormdb.clock import Clock
 from ormdb.errors import CorruptionError, NotFoundError, QueryError
-from ormdb.ir.arrow_source import ColumnChunk
 from ormdb.ir.check import checker
+from ormdb.ir.columnar import ColumnChunk
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import WriteTransaction

@@ -16,8 +16,9 @@ from ormdb import limits
 from ormdb.errors import ColumnSourceError, OrmdbError, ValueRangeError, ValueTypeError
 from ormdb.ir import arrow_abi
 from ormdb.ir.arrow_abi import ArrowArray, make_capsule
-from ormdb.ir.arrow_source import ArrowSource, GivesArrow
+from ormdb.ir.arrow_source import ArrowSource
 from ormdb.ir.arrow_stream import export_stream
+from ormdb.ir.columnar import GivesArrow
 from ormdb.ir.columns import Buffers, column_buffers, number_buffer, table_buffers
 from ormdb.ir.value import (
     BytesType,
