@@ -43,6 +43,7 @@ from ormdb.model.prepared import Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key
 from ormdb.model.result import Result
+from ormdb.model.stream import Stream
 from ormdb.model.term import Parameter
 from ormdb.observe.repeats import N1Settings
 from ormdb.session import Cancellation, Context
@@ -74,6 +75,7 @@ __all__ = [
     "Result",
     "SchemaBundle",
     "Snapshot",
+    "Stream",
     "Transaction",
     "__version__",
     "check",

@@ -72,6 +72,7 @@ BUDGET_TIME_S_MAX: Final = 60.0  # a fetch that takes longer pins the pages of i
 SCAN_BATCH_ROWS: Final = 1_024  # rows of one scan batch; the first batches are smaller
 SCAN_BATCH_ROWS_FIRST: Final = 64  # many scans end within it
 PUT_CHUNK_ITEMS: Final = 1_024  # items checked, then put in one call; bounds what is held twice
+STREAM_BATCH_ROWS: Final = 1_000  # roots of one batch of a stream; a graph hangs on each of them
 PATH_ROUND_ROWS_MIN: Final = 64  # rows whose paths a filter follows at once while a page fills,
 PATH_ROUND_ROWS_MAX: Final = 250_000  # four times as many each round: few rounds, bounded memory
 INTERSECTED_WAYS_MAX: Final = 6  # ways to the roots of which pairs are considered

@@ -10,7 +10,7 @@ Embedded use that says nothing asks as `Context.system()`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -96,6 +96,26 @@ class Answer(Protocol):
         ...
 
 
+class AnswerStream(Protocol):
+    """The answers to a fetch of any size, batch after batch; none of them is empty.
+
+    It ends by itself when it is exhausted or a batch fails, and a session whose peer is far away
+    asks it for one batch at a time.
+    """
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> Answer:
+        """The next batch."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it reads from.  Closing twice is harmless."""
+        ...
+
+
 class PreparedReads(Protocol):
     """A query that is ready to run again and again, each time with values for its parameters."""
 
@@ -154,6 +174,12 @@ class Reader(Protocol):
 
     def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
         """Rows of values, of rows or of groups of them."""
+        ...
+
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        """Fetch a graph of any size from one commit, so many roots at a time."""
         ...
 
     def run_explain(

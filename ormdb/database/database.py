@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -45,6 +46,7 @@ from ormdb.database.observing import (
     observed_table,
 )
 from ormdb.database.reading import ReadQueries, Snapshot
+from ormdb.database.streaming import GraphStream
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
 from ormdb.ir.explanation import Explanation
@@ -114,7 +116,8 @@ class Database(ReadQueries, TypedSession):
         self._rows = RowCache(cache_bytes) if cache_bytes else None
         self._layouts: dict[int, Layout] = {}
         self._lock = threading.Lock()
-        self._snapshots: set[Snapshot] = set()
+        # Weak, so that a snapshot that nobody refers to can be noticed and ended by the engine.
+        self._snapshots: dict[int, weakref.ref[Snapshot]] = {}
         self._closed = False
         self.analyst = Analyst(
             engine,
@@ -179,12 +182,13 @@ class Database(ReadQueries, TypedSession):
                 observer=self.observer,
                 survey=self.analyst.estimator,
                 as_of=as_of,
-                on_close=self._snapshots.discard,
+                on_close=self._forget,
             )
         except BaseException:
             txn.close()
             raise
-        self._snapshots.add(snapshot)
+        number, known = id(snapshot), self._snapshots
+        known[number] = weakref.ref(snapshot, lambda _: known.pop(number, None))
         return snapshot
 
     def begin_snapshot(
@@ -231,6 +235,17 @@ class Database(ReadQueries, TypedSession):
         """Whether the query's filter keeps any root."""
         with self.snapshot(context=context) as snapshot:
             return observed_exists(self.observer, snapshot.reading(query), query)
+
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> GraphStream:
+        """Fetch a graph of any size from the newest commit, so many roots at a time."""
+        snapshot = self.snapshot(context=context)
+        try:
+            return snapshot.stream_alone(query, batch=batch)
+        except BaseException:
+            snapshot.close()
+            raise
 
     def fetch_prepared(
         self, prepared: PreparedQuery, given: Given, context: Context | None
@@ -450,7 +465,7 @@ class Database(ReadQueries, TypedSession):
             return
         self._closed = True
         self.analyst.close()
-        for snapshot in list(self._snapshots):
+        for snapshot in self._open_snapshots():
             snapshot.close()
         self.engine.close()
 
@@ -492,4 +507,11 @@ class Database(ReadQueries, TypedSession):
         return layout
 
     def _oldest_pinned(self) -> int | None:
-        return min((snapshot.version for snapshot in list(self._snapshots)), default=None)
+        return min((snapshot.version for snapshot in self._open_snapshots()), default=None)
+
+    def _open_snapshots(self) -> list[Snapshot]:
+        known = [reference() for reference in list(self._snapshots.values())]
+        return [snapshot for snapshot in known if snapshot is not None]
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        self._snapshots.pop(id(snapshot), None)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,7 @@ from ormdb.database.observing import (
     observed_prepared_fetch,
     observed_table,
 )
+from ormdb.database.streaming import GraphStream, observed_stream
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
@@ -115,6 +117,32 @@ class ReadQueries(TypedReader):
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
         return explain(self._reading(query, context), query, analyze=analyze)
+
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> GraphStream:
+        """Fetch a graph of any size, so many roots at a time."""
+        return self._stream(query, batch, context, nullcontext(), _nothing)
+
+    def _stream(
+        self,
+        query: GraphQuery,
+        batch: int,
+        context: Context | None,
+        turn: AbstractContextManager[object],
+        on_close: Callable[[], None],
+    ) -> GraphStream:
+        reading = self._reading(query, context)
+        # What a stream reads it reads once: kept, it would push out what is read again.
+        reading = replace(reading, view=reading.view.unkept())
+        answers = observed_stream(
+            self._observer, reading, query, batch=batch, proceed=self._require_usable
+        )
+        return GraphStream(answers, turn, on_close)
+
+    def _require_usable(self) -> None:
+        """Refuse to go on reading through what has ended."""
+        raise AssertionError("each reader says whether it may be read")
 
     def run_prepare(self, query: GraphQuery) -> PreparedRuns:
         """The query, ready to be run with values for its parameters."""
@@ -257,6 +285,15 @@ class Snapshot(ReadQueries):
         with self._lock:
             return super().run_table(query, context=context)
 
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> GraphStream:
+        return self._stream(query, batch, context, self._lock, _nothing)
+
+    def stream_alone(self, query: GraphQuery, *, batch: int) -> GraphStream:
+        """A stream that ends this snapshot with itself: for whoever uses the snapshot alone."""
+        return self._stream(query, batch, None, self._lock, self.close)
+
     def run_explain(
         self,
         query: GraphQuery | TableQuery,
@@ -324,6 +361,9 @@ class Snapshot(ReadQueries):
             survey=self._survey,
         )
 
+    def _require_usable(self) -> None:
+        self._require_open()
+
     def _require_open(self) -> None:
         if not self._open:
             raise ClosedError("this snapshot is closed; take a new one with db.snapshot()")
@@ -332,6 +372,10 @@ class Snapshot(ReadQueries):
         if version == self._head.version:
             return CurrentView(self._txn, version, self._cache)
         return PastView(self._txn, version)
+
+
+def _nothing() -> None:
+    return None
 
 
 def resolve_version(txn: ReadTransaction, head: Head, as_of: AsOf | None) -> int:

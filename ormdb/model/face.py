@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, overload
 
+from ormdb import limits
 from ormdb.errors import NotOneError, QueryError, UsageError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
@@ -40,7 +41,8 @@ from ormdb.model.prepared import BoundReads, Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
-from ormdb.session import Answer, Context, PreparedReads
+from ormdb.model.stream import Stream
+from ormdb.session import Answer, AnswerStream, Context, PreparedReads
 
 E = TypeVar("E", bound=Entity)
 
@@ -79,6 +81,12 @@ class TypedReader(ABC):
         context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
+
+    @abstractmethod
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        """Fetch a graph of any size, so many roots at a time."""
 
     def run_prepare(self, query: GraphQuery) -> PreparedReads:
         """A query whose parameters get their values each time it is run."""
@@ -140,6 +148,25 @@ class TypedReader(ABC):
           ParameterError: two of its parameters have one name and different types.
         """
         return Prepared(_query_of(query), self.run_prepare, self._class_named, context)
+
+    def stream(
+        self,
+        query: Query[E] | type[E],
+        *,
+        batch: int = limits.STREAM_BATCH_ROWS,
+        context: Context | None = None,
+    ) -> Stream[E]:
+        """Fetch rows one after the other, however many, from one commit and in bounded memory.
+
+        Args:
+          query: what `fetch` takes; depth and fanout of its budget hold as they do there, rows,
+            edges, bytes and time for each batch.
+          batch: how many rows are read at a time, each with its includes.
+          context: who asks.
+        """
+        typed = _query_of(query)
+        answers = self.run_stream(typed.ir, batch=batch, context=context)
+        return Stream(answers, typed.entity, self._class_named)
 
     def first(self, query: Query[E] | type[E], *, context: Context | None = None) -> E | None:
         """Return the first row of a query, or None."""

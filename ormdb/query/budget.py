@@ -42,13 +42,26 @@ class Spending:
         self.children_max = min(budget.fanout, sys.maxsize - 1) + 1
         self._clock = clock
         self._deadline_s = self.started_s + budget.time_s
+        self._bytes_before = 0
         self._cancellation = cancellation
+
+    def renew(self, bytes_read: int) -> None:
+        """Count rows, edges, bytes and time from here on: a batch of a stream begins."""
+        self.rows = self.edges = 0
+        self.started_s = self._clock.monotonic_s()
+        self._deadline_s = self.started_s + self.budget.time_s
+        self._bytes_before = bytes_read
 
     def add_rows(self, path: tuple[str, ...], count: int) -> None:
         """Rows that became part of the answer."""
         self.rows += count
         if self.rows > self.budget.rows:
             raise _breach("rows", path, self.budget.rows, self.rows, "rows")
+
+    def check_gathered(self, count: int) -> None:
+        """Rows whose keys a stream has gathered to sort them."""
+        if count > self.budget.rows:
+            raise _breach("rows", (), self.budget.rows, count, "rows to sort")
 
     def add_edges(self, path: tuple[str, ...], count: int) -> None:
         """Parent-child pairs that became part of the answer."""
@@ -75,8 +88,9 @@ class Spending:
 
     def check_progress(self, path: tuple[str, ...], bytes_read: int) -> None:
         """Bytes read so far, and the time."""
-        if bytes_read > self.budget.bytes:
-            raise _breach("bytes", path, self.budget.bytes, bytes_read, "bytes read")
+        if bytes_read - self._bytes_before > self.budget.bytes:
+            spent = bytes_read - self._bytes_before
+            raise _breach("bytes", path, self.budget.bytes, spent, "bytes read")
         self.check_time(path)
 
     def check_time(self, path: tuple[str, ...]) -> None:

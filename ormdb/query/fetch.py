@@ -88,7 +88,7 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
     counters, plan = view.counters, ready.plan
     before = (counters.calls, counters.keys, counters.bytes)
     spending = Spending(ready.query.budget, clock, started_s=started_s, cancellation=cancellation)
-    cursors: Callable[[], tuple[str | None, str | None]] = _no_cursors
+    cursors: Callable[[], tuple[str | None, str | None]] = no_cursors
     if ready.seek is not None and trace is None:
         level = ready.seek.find(view, ready.values)
         spending.check_progress((), counters.bytes)
@@ -152,7 +152,8 @@ def _execution(reading: Reading, ready: ReadyQuery, trace: Trace | None = None) 
     return Execution(ready, reading.view, spending, trace)
 
 
-def _no_cursors() -> tuple[str | None, str | None]:
+def no_cursors() -> tuple[str | None, str | None]:
+    """Of an answer that no page lies beside."""
     return None, None
 
 

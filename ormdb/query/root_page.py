@@ -20,6 +20,7 @@ from itertools import compress
 from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.query.budget import Spending
+from ormdb.query.decoded import decoded_rows
 from ormdb.query.follow import Level, masked, picked, sliced
 from ormdb.query.gather import KeyGatherer
 from ormdb.query.order import Place, sorted_positions
@@ -88,6 +89,21 @@ class RootReader:
                 level.keys.reverse()
             return RootResult(level, more, self._ends(level))
         return self._sorted(page, stop)
+
+    def batches(self, page: RootPage, size: int) -> Iterator[Level]:
+        """The roots of a page that goes forwards, so many at a time, none of them empty."""
+        if not self._access.ordered:
+            yield from self._sorted_batches(page, size)
+            return
+        held = Level([], [])
+        for level in self._walked(page, size):
+            held.rows.extend(level.rows)
+            held.keys.extend(level.keys)
+            while len(held.rows) >= size:
+                yield sliced(held, 0, size)
+                held = sliced(held, size, None)
+        if held.rows:
+            yield held
 
     def count(self) -> int:
         """How many roots the filter keeps."""
@@ -158,6 +174,55 @@ class RootReader:
             ends = first, last
         return RootResult(picked(gathered, positions), more, ends)
 
+    def _walked(self, page: RootPage, size: int) -> Iterator[Level]:
+        """The rows of a page in the order of the access path."""
+        left, skip = page.limit, page.offset
+        batch = size if left is None else min(size, left + skip)
+        walk = Walk(place=page.place, batch=min(batch, limits.SCAN_BATCH_ROWS), is_stream=True)
+        if left == 0:
+            return
+        for found in self.kept_batches(walk):
+            level = found
+            if page.place is not None:
+                columns = self._sieve.columns(self._root.order, level)
+                level = masked(level, _beyond(page.place, columns, level.keys, backward=False))
+            skipped = min(skip, len(level.rows))
+            level = sliced(level, skipped, None if left is None else skipped + left)
+            skip -= skipped
+            yield level
+            if left is not None:
+                left -= len(level.rows)
+                if not left:
+                    return
+
+    def _sorted_batches(self, page: RootPage, size: int) -> Iterator[Level]:
+        """The keys of everything the filter keeps are sorted, then the rows are read."""
+        root, order = self._root, self._root.order
+        keys: list[bytes] = []
+        columns: list[list[Value]] = [[] for _ in order.keys]
+        for level in self.kept_batches(Walk(is_stream=True)):
+            found: Sequence[Sequence[Value]] = self._sieve.columns(order, level)
+            if page.place is not None:
+                mask = _beyond(page.place, found, level.keys, backward=False)
+                level = masked(level, mask)
+                found = [list(compress(column, mask)) for column in found]
+            keys.extend(level.keys)
+            for column, values in zip(columns, found, strict=True):
+                column.extend(values)
+            self._spending.check_gathered(len(keys))
+        positions = sorted_positions(order, columns, keys)
+        columns.clear()
+        stop = None if page.limit is None else page.offset + page.limit
+        positions = positions[page.offset : stop]
+        for start in range(0, len(positions), size):
+            asked = [keys[position] for position in positions[start : start + size]]
+            rows = decoded_rows(self._view, root.entity, asked, root.decoder)
+            # Only in a transaction that writes meanwhile can one of them be gone.
+            there = [row is not None for row in rows]
+            level = Level(rows, asked)
+            if any(there):
+                yield level if all(there) else masked(level, there)
+
     def _gather(self, gathered: Level, level: Level, page: RootPage) -> None:
         gathered.rows.extend(level.rows)
         gathered.keys.extend(level.keys)
@@ -172,7 +237,7 @@ class RootReader:
         if root.far_filter is None:
             yield from near
             return
-        for level in _rounds(near, walk.batch):
+        for level in _rounds(near, walk):
             kept = self._sieve.kept(root.far_filter, level)
             if kept.rows:
                 yield kept
@@ -246,15 +311,16 @@ def gathered(batches: Iterator[Level], size: int) -> Iterator[Level]:
         yield held
 
 
-def _rounds(batches: Iterator[Level], first: int | None) -> Iterator[Level]:
+def _rounds(batches: Iterator[Level], walk: Walk) -> Iterator[Level]:
     """Batches put together, so that following the paths of their rows takes few calls.
 
     While a page fills, rounds grow from a little more than the page; else they are as large as
     memory should allow.
     """
-    size = limits.PATH_ROUND_ROWS_MAX
-    if first is not None:
-        size = max(first, limits.PATH_ROUND_ROWS_MIN)
+    most = limits.SCAN_BATCH_ROWS if walk.is_stream else limits.PATH_ROUND_ROWS_MAX
+    size = most
+    if walk.batch is not None:
+        size = min(max(walk.batch, limits.PATH_ROUND_ROWS_MIN), most)
     held = Level([], [])
     for level in batches:
         held.rows.extend(level.rows)
@@ -262,6 +328,6 @@ def _rounds(batches: Iterator[Level], first: int | None) -> Iterator[Level]:
         if len(held.rows) >= size:
             yield held
             held = Level([], [])
-            size = min(4 * size, limits.PATH_ROUND_ROWS_MAX)
+            size = min(4 * size, most)
     if held.rows:
         yield held

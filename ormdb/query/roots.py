@@ -45,11 +45,13 @@ Range: TypeAlias = tuple[bytes, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """How to walk: from a place on, backwards or not, with a first batch of some size."""
+    """How to walk: from a place on, backwards or not, with a first batch of some size; and whether
+    no more than a batch may be held, whatever that costs in calls."""
 
     place: Place | None = None
     backward: bool = False
     batch: int | None = None
+    is_stream: bool = False
 
 
 def root_batches(
@@ -190,6 +192,10 @@ def _index(
             yield level, [key] * len(level.rows)
             return
     ranges = index_ranges(access, index, values)
+    if access.many is not None and walk.is_stream:
+        for low, high in ranges:
+            yield from _walked(root, index, view, Span(low=low, high=high))
+        return
     if access.many is not None:
         found, rows = view.scan_index_each(index, entity, ranges)
         items = [item for part in found for item in part]

@@ -68,6 +68,10 @@ class View(Protocol):
     counters: ViewCounters
     cache: RowCache | None  # decoded rows that are true at this version
 
+    def unkept(self) -> View:
+        """The same rows, of which none is kept and none is taken from what is kept."""
+        ...
+
     def row_count(self, entity: EntityLayout) -> int | None:
         """How many rows there are; None when only a scan could tell."""
         ...
@@ -134,6 +138,9 @@ class CurrentView:
         self.version = version
         self.counters = ViewCounters()
         self.cache = cache
+
+    def unkept(self) -> CurrentView:
+        return CurrentView(self.txn, self.version)
 
     def row_count(self, entity: EntityLayout) -> int | None:
         self._count(0, 0)
@@ -251,6 +258,9 @@ class PastView:
         self.counters = ViewCounters()
         self.cache: RowCache | None = None  # it keeps what is true now
         self._after_version = (version + 1).to_bytes(8, "big")
+
+    def unkept(self) -> PastView:
+        return PastView(self.txn, self.version)
 
     def row_count(self, entity: EntityLayout) -> int | None:
         return None

@@ -63,6 +63,9 @@ class RecordingView:
         self.counters: ViewCounters = inner.counters
         self.cache: RowCache | None = None  # what is not read would not be noted
 
+    def unkept(self) -> RecordingView:
+        return RecordingView(self._inner.unkept(), self._reads)
+
     def row_count(self, entity: EntityLayout) -> int | None:
         self._note_range(entity, entity.rows.name, b"", None)
         return self._inner.row_count(entity)

@@ -40,7 +40,7 @@ from ormdb.ir.value import (
     UuidType,
     Value,
 )
-from ormdb.session import Answer, Context, PreparedReads, Reader, Session, Writer
+from ormdb.session import Answer, AnswerStream, Context, PreparedReads, Reader, Session, Writer
 
 _TYPES: Final[dict[type, ScalarType]] = {
     bool: BoolType(),
@@ -157,6 +157,11 @@ class PreparedReader:
             return self.reader.run_explain(query, analyze=analyze, context=context)
         prepared, values = self._prepared(query)
         return prepared.run_explain(values, analyze=analyze, context=context)
+
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        return self.reader.run_stream(query, batch=batch, context=context)
 
     def run_get(
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None

@@ -31,6 +31,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Result",
         "SchemaBundle",
         "Snapshot",
+        "Stream",
         "Transaction",
         "__version__",
         "check",

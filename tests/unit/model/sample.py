@@ -171,6 +171,24 @@ class FakeAnswer:
         return len(self._found.entities[0])
 
 
+class FakeStream:
+    """A stream of these answers."""
+
+    def __init__(self, answers: list[FakeAnswer]) -> None:
+        self.answers = answers
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> FakeAnswer:
+        if not self.answers:
+            raise StopIteration
+        return self.answers.pop(0)
+
+    def close(self) -> None:
+        self.answers = []
+
+
 class FakeSession(TypedSession):
     """A session that answers every fetch alike and notes what it was asked."""
 
@@ -213,6 +231,12 @@ class FakeSession(TypedSession):
             schema_version=1,
             statistics=self.answer.statistics,
         )
+
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> FakeStream:
+        self.asked.append((query, batch))
+        return FakeStream([self.answer, self.answer])
 
     def run_explain(
         self,

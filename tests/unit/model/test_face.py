@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ormdb import Result
+from ormdb import Result, limits
 from ormdb.errors import NotOneError, QueryError, UsageError
 from ormdb.ir.graph import GraphQuery, Page
 from ormdb.ir.mutation import Delete, Insert, Update
@@ -109,6 +109,24 @@ def test_exists_and_count_ask_for_the_query_as_it_is() -> None:
         Airport.key("JFK").ir,
         query.ir,
         GraphQuery(entity="Flight"),
+    ]
+
+
+def test_a_stream_gives_each_row_once_as_objects_batches_or_dicts() -> None:
+    session = FakeSession()
+    query = Airport.order_by(Airport.faa)
+    with session.stream(query, batch=2) as airports:
+        assert [airport.faa for airport in airports] == ["JFK", "LGA", "JFK", "LGA"]
+    mixed = session.stream(query)
+    first = next(mixed)
+    assert (first.faa, [len(rows) for rows in mixed.batches()]) == ("JFK", [2])
+    closed = session.stream(Airport)
+    closed.close()
+    assert list(closed.dicts()) == []
+    assert session.asked == [
+        (query.ir, 2),
+        (query.ir, limits.STREAM_BATCH_ROWS),
+        (GraphQuery(entity="Airport"), limits.STREAM_BATCH_ROWS),
     ]
 
 
