@@ -50,7 +50,7 @@ def fill(db: Database) -> None:
 @pytest.fixture(params=["memory", "file"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     path = ":memory:" if request.param == "memory" else str(tmp_path / "game.ormdb")
-    with ormdb.open(path, schema=[Team, Player]) as opened:
+    with ormdb.open(path, schema=[Team, Player], statistics="manual") as opened:
         fill(opened)
         yield opened
 
@@ -118,7 +118,8 @@ def test_an_exhausted_closed_or_dropped_stream_holds_no_commit(db: Database) -> 
 
 
 def test_an_abandoned_stream_lets_its_commit_go_when_it_is_dropped(tmp_path: Path) -> None:
-    with ormdb.open(tmp_path / "game.ormdb", schema=[Team, Player]) as db:
+    path = tmp_path / "game.ormdb"
+    with ormdb.open(path, schema=[Team, Player], statistics="manual") as db:
         fill(db)
         for player in db.stream(Player, batch=10):
             assert player.id == 1
