@@ -7,7 +7,7 @@ app         the commands together, and what happens when one is refused
 console     what may be printed: nothing that steers a terminal
 tables      rows as a table, graphs as a tree
 importing   import                    describing   schema
-reading     get, fetch                upkeep       check, stats, backup, restore, compact
+reading     get, fetch                upkeep       check, stats, analyze, backup, restore, compact
 explaining  explain                   query_args   fetch's arguments as a query
 """
 

@@ -1,4 +1,4 @@
-"""`ormdb check`, `stats`, `backup`, `restore`, `compact`: looking after a database file.
+"""`ormdb check`, `stats`, `analyze`, `backup`, `restore`, `compact`: looking after a database file.
 
 ormdb check flights.ormdb --deep        exit code 1 when something is wrong
 ormdb backup flights.ormdb monday.ormdb
@@ -60,13 +60,24 @@ def stats(database: str, as_json: bool) -> None:
             "schema_version": found.schema_version,
             "horizon": found.horizon,
             "rows": found.rows,
+            "analyzed": {
+                name: {
+                    "at": known.at.isoformat(),
+                    "version": known.version,
+                    "rows": known.rows,
+                    "looked_at": known.looked_at,
+                }
+                for name, known in found.analysis.entities.items()
+            },
             "engine": engine,
         }
         write_line(json_line(whole))
         return
-    table = plain_table(["entity", "rows"])
+    table = plain_table(["entity", "rows", "analyzed"])
     for name, count in found.rows.items():
-        table.add_row(Text(safe(name)), Text(f"{count:,}", justify="right"))
+        known = found.analysis.entities.get(name)
+        when = "never" if known is None else f"{known.at:%Y-%m-%d %H:%M}, {known.rows:,} rows"
+        table.add_row(Text(safe(name)), Text(f"{count:,}", justify="right"), when)
     output().print(table)
     facts = plain_table(["", ""])
     facts.add_row("commit", f"{found.version:,}")
@@ -75,6 +86,24 @@ def stats(database: str, as_json: bool) -> None:
     for name, count in engine.items():
         facts.add_row(Text(safe(name.replace("_", " "))), f"{count:,}")
     output().print(facts)
+
+
+@click.command()
+@click.argument("database")
+@click.argument("entities", nargs=-1)
+def analyze(database: str, entities: tuple[str, ...]) -> None:
+    """Look at a sample of the rows, so that queries are planned by what they are like.
+
+    ENTITIES are those to look at; all of them when none is named.
+    """
+    with ormdb.open(database, statistics="manual") as db:
+        found = db.analyze(*entities)
+    table = plain_table(["entity", "rows", "looked at"])
+    for name, known in found.entities.items():
+        if not entities or name in entities:
+            counts = [Text(f"{n:,}", justify="right") for n in (known.rows, known.looked_at)]
+            table.add_row(Text(safe(name)), *counts)
+    output().print(table)
 
 
 @click.command()

@@ -3,6 +3,7 @@
     Airport at commit 3, schema version 1: 2 engine calls planned
        way      identity (code in ?), 2 rows at most
        order    sorted by row key
+       estimate 2 rows
        calls    2
        actual   2 of 2 rows kept, 0 edges, 2 calls, 6 keys, 61 bytes, 0.1 ms
     └─ departures: Flight
@@ -137,7 +138,7 @@ class LevelActuals:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeExplanation:
     """One level.  `engine_calls` are those planned for it alone; `rows_at_most` is there where
-    the number is bounded for certain."""
+    the number is bounded for certain, and `rows_estimated` is what statistics let expect."""
 
     path: tuple[str, ...]
     entity: str
@@ -151,6 +152,7 @@ class NodeExplanation:
     order: Ordering | None = None
     limits: Limits = Limits()
     rows_at_most: int | None = None
+    rows_estimated: float | None = None
     actual: LevelActuals | None = None
     children: tuple[NodeExplanation, ...] = ()
 
@@ -272,6 +274,8 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
         yield "page", ", ".join(parts) + (" of each parent" if node.path else "")
     if node.rows_at_most is not None:
         yield "at most", _counted(node.rows_at_most, "row")
+    if node.rows_estimated is not None:
+        yield "estimate", _estimate_text(node.rows_estimated)
     yield "calls", f"{node.engine_calls}"
     if node.actual is not None:
         yield "actual", _actual_text(node.actual)
@@ -339,6 +343,12 @@ def _order_text(order: Ordering) -> str:
         case "sort":
             hops = f", after following {', '.join(order.hops)}" if order.hops else ""
             return f"{keys}, by a sort{hops}"
+
+
+def _estimate_text(rows: float) -> str:
+    """Fractions are told of what is little: a tenth of a row is not none."""
+    shown = f"{rows:,.1f}" if rows < 10.0 and not rows.is_integer() else f"{rows:,.0f}"
+    return f"{shown} row{'' if shown == '1' else 's'}"
 
 
 def _actual_text(actual: LevelActuals) -> str:

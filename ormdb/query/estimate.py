@@ -62,6 +62,7 @@ from ormdb.query.constraint import (
 )
 from ormdb.query.resolve import Step, find_step, follow_path
 from ormdb.query.sizes import Sizes, unique_slots
+from ormdb.storage.histogram import Histogram, key_kind
 from ormdb.storage.layout import EntityLayout
 
 Path: TypeAlias = tuple[str, ...]
@@ -387,10 +388,11 @@ class _Filter:
             share = _Filter(estimator, last.target, self._values).truth(expr.filter).true
         if not having:
             return Truth(0.0 if expr.kind == "any" else 1.0)
-        count = estimator.children_per_parent(last.relation) * reach / having
+        fanouts = estimator.fanouts(last.relation)
         if expr.kind == "all":
-            return Truth(1.0 - having + having * share**count)
-        some = having * (1.0 - (1.0 - share) ** count)
+            every = sum(weight * share**count for weight, count in fanouts)
+            return Truth(1.0 - having + having * min(1.0, every))
+        some = having * min(1.0, sum(w * (1.0 - (1.0 - share) ** count) for w, count in fanouts))
         return Truth(some if expr.kind == "any" else 1.0 - some)
 
     def _side_by_side(self, op: str, left: Path, right: Path) -> Truth:
@@ -401,9 +403,19 @@ class _Filter:
         if op in ("==", "!="):
             equal = 1.0 if left == right else 1.0 / max(self._distinct(left), self._distinct(right))
             share = equal if op == "==" else 1.0 - equal
+        elif left == right:
+            share = float(op in ("<=", ">="))
         else:
-            share = float(op in ("<=", ">=")) if left == right else _compared_share(op)
+            first, second = (left, right) if op in ("<", "<=") else (right, left)
+            share = self._sorted_share(first, second)
         return Truth(there * share, 1.0 - there)
+
+    def _sorted_share(self, first: Path, second: Path) -> float:
+        one, other = self._histogram(first), self._histogram(second)
+        kinds = {key_kind(self._type(path)) for path in (first, second)}
+        if len(kinds) > 1 or not (one.has_shape and other.has_shape):
+            return RANGE_SHARE
+        return one.below_other(other)
 
     def _of_what_is_there(self, expr: Expr, share: float) -> Truth:
         there = self._there(expr)
@@ -415,9 +427,12 @@ class _Filter:
         return math.prod(found)
 
     def _distinct(self, path: Path) -> float:
+        return max(1.0, self._histogram(path).distinct)
+
+    def _histogram(self, path: Path) -> Histogram:
         steps, _ = follow_path(self._estimator.layout, self._entity, path)
         target = steps[-1].target if steps else self._entity
-        return max(1.0, self._estimator.histogram(target, path[-1]).distinct)
+        return self._estimator.histogram(target, path[-1])
 
     def _type(self, path: Path) -> Type:
         return follow_path(self._estimator.layout, self._entity, path)[1].type

@@ -11,15 +11,17 @@ through the same functions that count a plan's hops.  So an explanation cannot d
 
 Invariants (held by tests/unit/query/test_explain.py):
   1. What is explained is the very plan that a fetch of the query uses.
-  2. Without `analyze` no engine call is made.
+  2. Without `analyze` no row and no entry is read, only what is known of them.
   3. `rows_at_most` is never less than the rows of the level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal as Choice
+from typing import TypeAlias
 
 from ormdb.ir.explanation import (
     AccessPath,
@@ -41,6 +43,8 @@ from ormdb.ir.rewrite import map_children
 from ormdb.ir.table import TableQuery
 from ormdb.model.spelling import spell_order
 from ormdb.query.access import column_names, key_fields
+from ormdb.query.estimate import Estimator
+from ormdb.query.estimate_levels import group_estimate, level_estimates
 from ormdb.query.fetch import Reading, fetch, plan_only
 from ormdb.query.hops import hop_calls, include_hops, root_hops
 from ormdb.query.plan import (
@@ -62,6 +66,8 @@ from ormdb.query.words import expression_words, masked_order
 from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.storage.views import PastView
 
+Expected: TypeAlias = Mapping[int, float]  # rows of a level, by the number of its node
+
 
 def explain(reading: Reading, query: GraphQuery | TableQuery, *, analyze: bool) -> Explanation:
     """Tell how a query is answered; with `analyze`, answer it and tell what that took.
@@ -82,17 +88,21 @@ def explain(reading: Reading, query: GraphQuery | TableQuery, *, analyze: bool) 
         fetch(reading, query, trace=trace)
     else:
         plan_only(reading, query, trace)
-    found = describe(trace)
+    found = describe(trace, reading.estimator())
     assert found is not None, "a trace that came back has a plan"
     return found
 
 
-def describe(trace: Trace) -> Explanation | None:
-    """What a trace has seen so far; None if there was no plan."""
+def describe(trace: Trace, estimator: Estimator | None = None) -> Explanation | None:
+    """What a trace has seen so far, and what an estimator expected; None if there was no plan."""
     run = trace.run
     if run is None:
         return None
-    root = _root(trace, run) if trace.table is None else _table(trace, run, *trace.table)
+    expected: Expected = {} if estimator is None else _expected(trace, run, estimator)
+    if trace.table is None:
+        root = _root(trace, run, expected)
+    else:
+        root = _table(trace, run, *trace.table, expected)
     return Explanation(
         entity=run.ready.plan.root.entity.name,
         version=run.view.version,
@@ -108,7 +118,7 @@ def _planned(node: NodeExplanation) -> int:
     return node.engine_calls + sum(map(_planned, node.children))
 
 
-def _root(trace: Trace, run: Run) -> NodeExplanation:
+def _root(trace: Trace, run: Run, expected: Expected) -> NodeExplanation:
     node, access, page = run.ready.plan.root, run.ready.access, run.ready.page
     most = _roots_at_most(run, page)
     return NodeExplanation(
@@ -121,18 +131,21 @@ def _root(trace: Trace, run: Run) -> NodeExplanation:
         order=_root_order(node.order, access),
         limits=Limits(limit=page.limit, offset=page.offset, cursor=_cursor(page)),
         rows_at_most=most,
+        rows_estimated=_estimated(expected, node, most),
         actual=trace.levels.get(node.number),
-        children=tuple(_include(trace, run, child, most) for child in node.children),
+        children=tuple(_include(trace, run, child, most, expected) for child in node.children),
     )
 
 
-def _table(trace: Trace, run: Run, plan: TablePlan, limits: Limits) -> NodeExplanation:
+def _table(
+    trace: Trace, run: Run, plan: TablePlan, limits: Limits, expected: Expected
+) -> NodeExplanation:
     """The rows of a table, and what is made of them."""
     fold, parts = plan.fold, plan.parts
     keys = tuple(
         spell_order(masked_order(replace(one, key=_spelled(parts, one.key)))) for one in parts.order
     )
-    rows = replace(_root(trace, run), limits=limits, columns=parts.names)
+    rows = replace(_root(trace, run, expected), limits=limits, columns=parts.names)
     if fold is None:
         sorted_by = Ordering(by="sort", keys=keys, hops=_hops(run.ready.plan.root.order.hops))
         in_order = rows.order is not None and rows.order.by != "sort"
@@ -181,7 +194,31 @@ def _spelled(parts: TableParts, expr: Expr) -> Expr:
     return over_rows(expr)
 
 
-def _include(trace: Trace, run: Run, node: NodePlan, parents: int | None) -> NodeExplanation:
+def _expected(trace: Trace, run: Run, estimator: Estimator) -> Expected:
+    """The rows of every level; of a table, those it shows."""
+    found = level_estimates(run.ready, estimator)
+    if trace.table is None:
+        return found
+    plan, limits = trace.table
+    root = run.ready.plan.root
+    rows = found[root.number]
+    if plan.fold is not None:
+        rows = group_estimate(estimator, root.entity, plan.parts.keys, rows)
+    rows = max(0.0, rows - limits.offset)
+    found[root.number] = rows if limits.limit is None else min(rows, limits.limit)
+    return found
+
+
+def _estimated(expected: Expected, node: NodePlan, most: int | None) -> float | None:
+    found = expected.get(node.number)
+    if found is None:
+        return None
+    return round(float(found if most is None else min(found, most)), 1)
+
+
+def _include(
+    trace: Trace, run: Run, node: NodePlan, parents: int | None, expected: Expected
+) -> NodeExplanation:
     expand, page = node.expand, run.ready.pages[node.number]
     assert expand is not None
     most = _children_at_most(expand, page, parents)
@@ -195,8 +232,9 @@ def _include(trace: Trace, run: Run, node: NodePlan, parents: int | None) -> Nod
         order=_include_order(node.order, expand),
         limits=Limits(limit=page.limit, offset=page.offset),
         rows_at_most=most,
+        rows_estimated=_estimated(expected, node, most),
         actual=trace.levels.get(node.number),
-        children=tuple(_include(trace, run, child, most) for child in node.children),
+        children=tuple(_include(trace, run, child, most, expected) for child in node.children),
     )
 
 

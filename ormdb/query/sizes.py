@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import msgspec
@@ -24,7 +25,12 @@ from ormdb.ir.value import BoolType, EnumType
 from ormdb.storage.histogram import Histogram, key_kind
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 from ormdb.storage.records import is_stored
-from ormdb.storage.statistics import EntityStatistics, FieldStatistics, Statistics
+from ormdb.storage.statistics import (
+    QUANTILES,
+    EntityStatistics,
+    FieldStatistics,
+    Statistics,
+)
 
 RowCount: TypeAlias = Callable[[EntityLayout], int | None]
 
@@ -98,6 +104,22 @@ class Sizes:
         if not self.count(relation.source) or not self.count(relation.target):
             return 1.0
         return max(CHILDLESS_SHARE, 1.0 - self.children_per_parent(relation))
+
+    def fanouts(self, relation: RelationLayout) -> list[tuple[float, float]]:
+        """Shares of the parents that have children, and how many children those have."""
+        having = 1.0 - self.childless(relation)
+        if not having:
+            return []
+        mean = self.children_per_parent(relation) / having
+        known = self.statistics.relations.get(relation.relation.id)
+        if known is None or not known.quantiles:
+            return [(1.0, mean)]
+        parts = [
+            (high - low, (few + many) / 2)
+            for (low, few), (high, many) in pairwise(zip(QUANTILES, known.quantiles, strict=True))
+        ]
+        total = sum(share * count for share, count in parts)
+        return [(share, max(1.0, count * mean / total)) for share, count in parts]
 
     def children(self, relation: RelationLayout, parents: float) -> float:
         """How many children some parents have."""

@@ -132,6 +132,18 @@ class Histogram:
         common = self._common_below[bisect_left(self._common_keys, key)]
         return min(self.not_null, common + self._rest * self._rest_below(key))
 
+    def below_other(self, other: Histogram) -> float:
+        """How likely a value of this field sorts before one of the other, if both are there and
+        go their own ways."""
+        points = list(self._common.items())
+        if self._bounds:
+            points.extend((key, self._rest / len(self._bounds)) for key in self._bounds)
+        total = sum(weight for _, weight in points) * other.not_null
+        if total <= 0.0:
+            return 0.0
+        found = sum(weight * (other.not_null - other.below(key)) for key, weight in points)
+        return min(1.0, max(0.0, found / total))
+
     def _rest_below(self, key: bytes) -> float:
         bounds = self._bounds
         if len(bounds) < 2:

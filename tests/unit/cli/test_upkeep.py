@@ -69,3 +69,16 @@ def test_a_file_that_is_missing_or_foreign_is_refused(run: Run, tmp_path: Path) 
         assert ran.code == 1
         assert ran.err.startswith("error: ")
     assert [path for path in sorted(tmp_path.iterdir()) if "lock" not in path.name] == before
+
+
+def test_an_analysis_says_what_it_looked_at(run: Run, database: Path) -> None:
+    assert "never" in run("stats", database).out
+    ran = run("analyze", database)
+    assert ran.code == 0
+    assert [line.split() for line in ran.out.splitlines() if "flight" in line] == [
+        ["flight", "3", "3"]
+    ]
+    assert "never" not in run("stats", database).out
+    found = json.loads(run("stats", database, "--json").out)["analyzed"]
+    assert (found["airport"]["rows"], found["airport"]["looked_at"]) == (3, 3)
+    assert run("analyze", database, "nothing").code == 1

@@ -207,7 +207,7 @@ def test_no_query_reads_a_row_for_statistics() -> None:
         first = engine.counts.keys
         engine.reset()
         database.explain(query)
-        assert engine.counts.keys <= 1  # whether another process has analyzed
+        assert engine.counts.keys <= 2  # the head, and whether another process has analyzed
         assert first > 100
 
 

@@ -165,7 +165,23 @@ def test_without_analyze_nothing_is_read() -> None:
         engine.reset()
         for query in QUERIES.values():
             snapshot.run_explain(query)
-        assert engine.counts.calls == 0
+        # How many rows there are, and whether somebody has analyzed them.
+        assert set(engine.counts.by_method) <= {"begin_read", "statistics", "get_many", "scan"}
+        assert engine.counts.keys <= len(QUERIES)
+
+
+def test_every_level_of_an_analyzed_database_has_an_estimate_near_the_truth() -> None:
+    errors: list[float] = []
+    with open_airline(MemoryEngine(), FLIGHTS) as database:
+        database.analyze()
+        for query in QUERIES.values():
+            for node in database.run_explain(query, analyze=True).nodes():
+                assert node.actual is not None
+                assert node.rows_estimated is not None
+                assert node.rows_at_most is None or node.rows_estimated <= node.rows_at_most
+                one, other = max(1.0, node.rows_estimated), max(1, node.actual.rows_kept)
+                errors.append(max(one / other, other / one))
+    assert sorted(errors)[len(errors) * 9 // 10] <= 2.0
 
 
 def test_a_plan_from_before_is_told_from_a_new_one() -> None:
