@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ormdb.clock import Clock
+from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import Expr, FieldRef, Related
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import FieldDef
@@ -54,7 +55,8 @@ class NodeScope:
         self._clock = clock
         self._params = params
         self._hops: list[_HopNeed | RelatedHop] = []
-        self._asked: dict[Related, int] = {}
+        # By canonical bytes: literals may be dicts, and 1 is not True.
+        self._asked: dict[bytes, int] = {}
 
     def translator(self) -> Translator:
         """What turns expressions about these rows into source text."""
@@ -118,7 +120,8 @@ class NodeScope:
         return Place(f"h{number}_", definition, steps[-1].target, maybe_missing=True)
 
     def related(self, expr: Related) -> str:
-        number = self._asked.get(expr)
+        asking = encode_node(expr)
+        number = self._asked.get(asking)
         if number is None:
             steps = follow_relations(self._layout, self.entity, expr.path)
             parent, step = self._hop_along(expr.path, steps[:-1]), steps[-1]
@@ -132,7 +135,7 @@ class NodeScope:
             self._hops.append(
                 RelatedHop(expr.path, parent, expand, decoder, asked, expr.kind, step.target)
             )
-            self._asked[expr] = number
+            self._asked[asking] = number
         return f"h{number}_"
 
     def _hop_along(self, path: tuple[str, ...], steps: Sequence[Step]) -> int:

@@ -62,6 +62,10 @@ class Mirror:
     def delete(self, entity: str, number: int) -> None:
         self._connection.execute(f'DELETE FROM "{entity}" WHERE _row = ?', [number])
 
+    def execute(self, text: str, parameters: dict[str, Any]) -> list[Any]:
+        """The rows of a statement."""
+        return self._connection.execute(text, parameters).fetchall()
+
     def count(self, entity: str, condition: Expr | None) -> int:
         """How many rows a filter keeps."""
         sql = Sql(self.names)

@@ -15,6 +15,7 @@ from tests.box import Box
 from tests.oracle.compare import DifferenceError, check_same
 from tests.oracle.naive import Naive
 from tests.oracle.partition import parts_of
+from tests.oracle.sqlite_tables import SqliteTables
 from tests.oracle.stage import Stage, narrowed, open_stage
 from tests.oracle.tables import NaiveTables, OutOfRangeError, TableMaker, smaller
 
@@ -72,6 +73,26 @@ def test_a_table_is_what_a_naive_interpreter_makes_of_the_rows(
     for seed in box.seeds():
         with open_stage(seed) as stage:
             box.count(compare_some(stage))
+
+
+@pytest.mark.soak(seconds=7, cases_min=600)
+def test_a_table_is_what_sqlite_says(box: Box) -> None:
+    for seed in box.seeds():
+        with open_stage(seed) as stage:
+            box.count(compare_with_sqlite(stage))
+
+
+def compare_with_sqlite(stage: Stage) -> int:
+    """Tables that SQLite can say as well; how many."""
+    sqlite, maker, checked = SqliteTables(stage.tables.mirror), TableMaker(stage.maker), 0
+    for _ in range(TABLES_PER_STAGE):
+        query = maker.query()
+        expected = sqlite.answer(query)
+        if expected is not None:
+            found = dicts_of(stage.database.run_table(query))
+            check_same(expected, found, f"{stage.label}: {query!r}")
+            checked += 1
+    return checked
 
 
 def test_a_sum_that_forgets_a_value_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,7 @@ from ormdb.ir.schema import (
     SchemaBundle,
     ThroughDef,
 )
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import DecimalType, FloatType, IntType, JsonType, RowDict, TextType, Value
 from ormdb.model.dynamic import classes_from_bundle
 from tests.unit.query.airline import compare, field
@@ -348,6 +349,16 @@ def test_a_document_of_ten_thousand_keys_can_be_asked_about(db: Database) -> Non
     assert ids(db, asks("contains_json", "data", part | {"key 0": 1})) == []
     at = asks("at", "data", f"key {KEYS - 1}")
     assert ids(db, Compare(op="==", left=at, right=Literal(value=KEYS - 1))) == [3]
+
+
+def test_a_document_can_be_looked_for_in_related_rows_more_than_once(db: Database) -> None:
+    befriended = related(asks("contains_json", "data", {"key 0": 0}))
+    twice = And(items=(befriended, Not(operand=IsNull(operand=befriended))))
+    expected = [number for number in range(NODES) if 3 in friends_of(number)]
+    assert ids(db, befriended) == ids(db, twice) == expected
+    column = TableColumn(name="is_one", expression=befriended)
+    table = db.run_table(TableQuery(entity="Node", columns=(column,)))
+    assert [number for number, held in enumerate(table.values[0]) if held] == expected
 
 
 def test_a_document_too_large_to_look_for_is_refused(db: Database) -> None:
