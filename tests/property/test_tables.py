@@ -95,6 +95,17 @@ def compare_with_sqlite(stage: Stage) -> int:
     return checked
 
 
+def test_rows_that_nobody_sorts_are_found_by_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_they_come(positions: list[int], *_: object) -> None:
+        positions.sort()
+
+    monkeypatch.setattr("ormdb.query.table_run.sort_positions", as_they_come)
+    with pytest.raises(DifferenceError):
+        for seed in range(SEEDS_FOR_A_FAULT):
+            with open_stage(seed) as stage:
+                compare_with_sqlite(stage)
+
+
 def test_a_sum_that_forgets_a_value_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(values: list[float]) -> float:
         return sum(values[1:])
