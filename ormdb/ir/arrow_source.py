@@ -279,7 +279,7 @@ def converter(kind: Type, layout: Layout, where: str) -> Convert | None:
     Raises:
       ValueTypeError: values of this Arrow type never fit the field.
     """
-    if layout.dictionary is not None:
+    if layout.dictionary is not None and is_readable(layout):
         return converter(kind, layout.dictionary, where)
     form = layout.format
     if form == _NULLS:
@@ -287,7 +287,7 @@ def converter(kind: Type, layout: Layout, where: str) -> Convert | None:
     taken = any(
         form == one or (len(one) > 1 and form.startswith(one)) for one in _TAKES[type(kind)]
     )
-    if not taken or not is_readable(form):
+    if not taken or not is_readable(layout):
         raise ValueTypeError(
             f"{where} is {a_type(kind)} and takes no Arrow column of type {form!r}; cast it first",
             where=where,

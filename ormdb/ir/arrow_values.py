@@ -115,9 +115,13 @@ def malformed(layout: Layout, fact: str) -> ColumnSourceError:
     )
 
 
-def is_readable(form: str) -> bool:
-    """Whether values of a format can be read."""
-    return form == "n" or form in _NUMBERS or _special(form) is not None
+def is_readable(layout: Layout) -> bool:
+    """Whether values of a column can be read, and those of all its children."""
+    if layout.dictionary is not None:
+        return layout.format in _NUMBERS and is_readable(layout.dictionary)
+    form = layout.format
+    known = form == "n" or form in _NUMBERS or _special(form) is not None
+    return known and all(map(is_readable, layout.children))
 
 
 # --- buffers --------------------------------------------------------------------------------
@@ -174,8 +178,8 @@ def _from_dictionary(
     layout: Layout, found: Any, begin: int, count: int, flags: str | None
 ) -> list[Value]:
     assert layout.dictionary is not None
-    if layout.format not in _NUMBERS or not found.dictionary:
-        raise malformed(layout, "no dictionary of numbered values")
+    if not found.dictionary:
+        raise malformed(layout, "no dictionary")
     code = _NUMBERS[layout.format]
     places = _masked(_raw(_buffer(layout, found, 1), code, begin, count), flags)
     beside = ArrowArray.from_address(found.dictionary)
@@ -367,8 +371,7 @@ def _read_structs(
 
 def _reader_of(layout: Layout) -> _Reader:
     reader = _read_numbers if layout.format in _NUMBERS else _special(layout.format)
-    if reader is None:
-        raise malformed(layout, "a type that cannot be read")
+    assert reader is not None, layout.format  # is_readable was asked first
     return reader
 
 

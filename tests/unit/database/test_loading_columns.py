@@ -178,6 +178,16 @@ def test_threads_load_and_read_columns_side_by_side(db: ormdb.Database) -> None:
     assert db.count(Flight) == 200
 
 
+def test_progress_counts_the_rows_of_columns(
+    db: ormdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BULK_CHUNK_ROWS", 2)
+    seen: list[tuple[int, int | None]] = []
+    table = frame(origin_faa=["JFK"] * 5)
+    db.bulk_load(Flight, table, progress=lambda done, total: seen.append((done, total)), total=5)
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
 def test_an_empty_table_loads_no_rows_and_makes_no_commit(db: ormdb.Database) -> None:
     version = db.version
     assert (

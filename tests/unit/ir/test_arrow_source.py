@@ -46,6 +46,9 @@ UTC = datetime.UTC
 ARROW: Any = pyarrow
 
 
+MAP = ARROW.map_(ARROW.string(), ARROW.int64())
+
+
 def read(source: GivesArrow, **kinds: Type) -> dict[str, list[Any]]:
     """All rows of a source, column by column."""
     found: dict[str, list[Any]] = {name: [] for name in kinds}
@@ -225,6 +228,8 @@ def test_a_field_takes_every_arrow_type_that_says_its_values(
         (ARROW.array([{"y": 1}]), SAMPLES["struct"][0], "is an int and takes|is a text and takes"),
         (ARROW.array([{"z": 1}]), SAMPLES["struct"][0], "not a field of the struct"),
         (ARROW.array([1, 1]).dictionary_encode(), TextType(), "takes no"),
+        (ARROW.array([{"m": [("a", 1)]}], ARROW.struct({"m": MAP})), JsonType(), "takes no"),
+        (ARROW.array([[("a", 1)]], MAP), JsonType(), "takes no Arrow column of type '\\+m'"),
     ],
 )
 def test_an_arrow_type_that_does_not_fit_is_refused_before_a_row_is_read(
@@ -248,6 +253,7 @@ def test_an_arrow_type_that_does_not_fit_is_refused_before_a_row_is_read(
         ),
         (ARROW.array([0, 0, 2**30], ARROW.date32()), DateType(), ValueRangeError),
         (ARROW.array([0, 0, 2**62], ARROW.duration("s")), DurationType(), ValueRangeError),
+        (ARROW.array([0, None, 86_400], ARROW.time32("s")), TimeType(), ValueRangeError),
         (ARROW.array(["P1D", None, "x"]), DurationType(), ValueTypeError),
         (ARROW.array(["{}", None, "{"]), JsonType(), ValueTypeError),
         (ARROW.array(["{}", None, "[NaN]"]), JsonType(), ValueTypeError),
@@ -397,6 +403,37 @@ def test_a_list_longer_than_its_child_is_refused() -> None:
     source = table_of(made)
     with pytest.raises(ColumnSourceError, match="2 values where 9 are needed"):
         read(source, x=ListType(item=IntType()))
+
+
+def test_a_count_of_nulls_without_bits_means_none() -> None:
+    assert read(malformed(null_count=-1), x=TextType()) == {"x": ["a", "b"]}
+
+
+def test_a_batch_of_other_columns_than_the_schemas_is_refused() -> None:
+    class Odd:
+        def __init__(self, schema: Buffers, batch: Buffers) -> None:
+            self.schema, self.batch = schema, batch
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return export_stream(self.schema, (one for one in [self.batch]))
+
+    one = table_buffers([("x", IntType(), [1])], 1)
+    two = table_buffers([("x", IntType(), [1]), ("y", IntType(), [1])], 1)
+    lists = ListType(item=IntType())
+    with pytest.raises(ColumnSourceError, match="does not have its columns"):
+        read(Odd(one, two), x=IntType())
+    with pytest.raises(ColumnSourceError, match="malformed: it has 0 children"):
+        read(Odd(table_buffers([("x", lists, [])], 0), one), x=lists)
+
+
+def test_a_schema_that_nests_without_end_is_refused() -> None:
+    found = column_buffers(IntType(), [])
+    for _ in range(limits.JSON_DEPTH_MAX + 1):
+        found = dataclasses.replace(
+            column_buffers(ListType(item=IntType()), []), children=(("item", found),)
+        )
+    with pytest.raises(ColumnSourceError, match="deep"):
+        ArrowSource(table_of(found))
 
 
 def test_every_array_and_stream_is_released_also_after_an_error() -> None:

@@ -62,6 +62,14 @@ def test_pandas_keeps_every_value_exact() -> None:
     assert found["timestamp"].isna().tolist() == [False, True, False]
 
 
+def test_where_pyarrow_is_not_loaded_columns_are_handed_over_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = polars.DataFrame(sample_columns())
+    monkeypatch.delitem(sys.modules, "pyarrow")
+    assert polars.DataFrame(sample_columns()).equals(wanted)
+
+
 def test_without_pandas_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UnsupportedError, match="install"):
