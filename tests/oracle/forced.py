@@ -2,6 +2,7 @@
 
     way       each candidate: identity, every index, every relation, the scan, what combines them
     expand    children from an ordered index or by a sort, in row order as they come or sorted
+    stream    a few roots at a time
     cache     what is read decoded and kept, read from what was kept, or not kept at all
     batches   of 1, of 64, of 4,096 rows
 
@@ -13,14 +14,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from unittest.mock import patch
 
 from ormdb import limits
 from ormdb.clock import SystemClock
 from ormdb.database.reading import Snapshot
+from ormdb.errors import OrmdbError
 from ormdb.ir.graph import GraphQuery
-from ormdb.ir.value import RowDict
+from ormdb.ir.table import TableQuery
+from ormdb.ir.value import RowDict, Value
 from ormdb.query.cache import PlanCache
 from ormdb.query.compile import compile_query
 from ormdb.query.cost import Candidate
@@ -28,11 +32,18 @@ from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, count, fetch
 from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import Shape
+from ormdb.query.stream import stream
+from ormdb.query.table import table
+from ormdb.query.table_compile import compile_table
+from ormdb.query.table_plan import TablePlan
+from ormdb.query.table_shape import ShapedTable
 from ormdb.storage.layout import Layout
+from ormdb.storage.statistics import NO_STATISTICS
 from tests.oracle.compare import DifferenceError, check_same
 from tests.oracle.plan_kinds import PlanKinds
 
 BATCHES: Final = (1, 64, 4096)
+STREAM_ROWS: Final = 3
 
 
 class ForcedPlans(PlanCache):
@@ -59,6 +70,11 @@ class ForcedPlans(PlanCache):
                 node.expand = replace(node.expand, row_order=False)
         return made
 
+    def table_plan(self, layout: Layout, shaped: ShapedTable) -> TablePlan:
+        forced = partial(compile_query, choose=self._choose)
+        with patch("ormdb.query.table_compile.compile_query", forced):
+            return compile_table(layout, shaped, clock=SystemClock(), statistics=NO_STATISTICS)
+
     def _choose(self, found: Sequence[Candidate]) -> Candidate:
         self.ways = len(found)
         return found[self._way]
@@ -78,8 +94,39 @@ def check_forced(snapshot: Snapshot, query: GraphQuery, label: str, kinds: PlanK
         check_same(expected[0], found[0], where)
         if found[1:] != expected[1:]:
             raise DifferenceError(f"{found[1:]}, not {expected[1:]}: {where}")
+        if name.startswith("way"):
+            batches = stream(reading, query, batch=STREAM_ROWS, proceed=_nothing)
+            streamed = [row for batch in batches for row in batch.dicts()]
+            check_same(expected[0], streamed, f"a stream, {where}")
         answers += 1
     return answers
+
+
+def check_forced_table(snapshot: Snapshot, query: TableQuery, label: str) -> int:
+    """A table by every way to its rows; how many there were.
+
+    Raises:
+      DifferenceError: two of them give different tables, or fail otherwise.
+    """
+    as_chosen = snapshot.reading(GraphQuery(entity=query.entity))
+    expected = _table(as_chosen, query)
+    way = 0
+    while True:
+        plans = ForcedPlans(way)
+        found = _table(replace(as_chosen, plans=plans), query)
+        check_same(expected, found, f"{label}, way {way}, {query!r}")
+        way += 1
+        if way >= plans.ways:
+            break
+    for rows in BATCHES:
+        with batches_of(rows):
+            found = _table(replace(as_chosen, plans=plans), query)
+        check_same(expected, found, f"{label}, batches of {rows}, {query!r}")
+    return way + len(BATCHES)
+
+
+def _nothing() -> None:
+    """What a stream asks before each batch: nothing."""
 
 
 @contextmanager
@@ -91,6 +138,8 @@ def batches_of(rows: int) -> Generator[None]:
         SCAN_BATCH_ROWS_FIRST=rows,
         PATH_ROUND_ROWS_MIN=rows,
         PATH_ROUND_ROWS_MAX=rows,
+        RELATED_ROUND_ROWS_MAX=rows,
+        TABLE_ROUND_ROWS=rows,
     ):
         yield
 
@@ -121,6 +170,14 @@ def _readings(
         with batches_of(rows):
             yield f"batches of {rows}", uncached
             yield f"batches of {rows}, way {way - 1}", replace(uncached, plans=last)
+
+
+def _table(reading: Reading, query: TableQuery) -> Value:
+    """The columns of a table, or what it failed with: a sum may be out of range by any way."""
+    try:
+        return [list(column) for column in table(reading, query).values]
+    except OrmdbError as error:
+        return error.code
 
 
 def _answer(

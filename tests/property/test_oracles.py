@@ -20,17 +20,19 @@ from ormdb.storage.keys import below
 from tests.box import Box
 from tests.oracle.agreement import check_agreement
 from tests.oracle.compare import DifferenceError
-from tests.oracle.forced import check_forced
+from tests.oracle.forced import check_forced, check_forced_table
 from tests.oracle.laws import check_laws
 from tests.oracle.norec import check_column, check_filter, check_values
 from tests.oracle.partition import check_include_partition, check_partition
 from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.stage import Stage, open_stage
+from tests.oracle.tables import TableMaker
 
 QUERIES_PER_STAGE = 40
+TABLES_PER_STAGE = 15
 SEEDS_FOR_A_FAULT = 30
 PLAN_WAYS_MIN = 20
-PLAN_SHAPES_MIN = 300
+PLAN_SHAPES_MIN = 100
 
 
 def must_find(check: Callable[[Stage], object]) -> None:
@@ -76,11 +78,15 @@ def test_a_range_that_leaves_its_end_out_is_found_by_partition(
 
 
 def force(stage: Stage, kinds: PlanKinds | None = None) -> int:
-    """Every plan of some queries; how many."""
+    """Every plan of some queries and tables; how many."""
     checked, kinds = 0, kinds or PlanKinds()
     for query in stage.queries(QUERIES_PER_STAGE):
         with stage.database.snapshot() as snapshot:
             checked += check_forced(snapshot, query, stage.label, kinds)
+    tables = TableMaker(stage.maker)
+    for _ in range(TABLES_PER_STAGE):
+        with stage.database.snapshot() as snapshot:
+            checked += check_forced_table(snapshot, tables.query(), stage.label)
     return checked
 
 
