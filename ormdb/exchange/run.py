@@ -53,8 +53,11 @@ def run_import(
             "if none is running"
         )
     try:
-        with open_database(building, plan.bundle, durability="none") as database:
+        with open_database(
+            building, plan.bundle, durability="none", statistics="manual"
+        ) as database:
             rows = load(plan, database, progress=progress)
+            database.analyze()  # the first queries shall know what there is
             database.engine.sync()
         _refuse_existing(target)
         building.rename(target)

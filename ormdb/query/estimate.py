@@ -24,11 +24,13 @@ Invariants (held by tests/property/test_estimate.py):
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Call,
     Compare,
@@ -43,7 +45,7 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.expression_type import paths_in
+from ormdb.ir.expression_type import paths_in, walk
 from ormdb.ir.patterns import Pattern, literal_prefix
 from ormdb.ir.value import TextType, Type, Value
 from ormdb.query.constraint import (
@@ -359,6 +361,8 @@ class _Filter:
                 return Truth(max(0.0, 1.0 - truth.true - truth.unknown), truth.unknown)
             case Compare(op=op, left=FieldRef(path=left), right=FieldRef(path=right)):
                 return self._side_by_side(op, left, right)
+            case Compare() | InList() | Call() | IsNull() if _folds(expr):
+                return self._folded(expr)
             case Compare(op=op):
                 return self._of_what_is_there(expr, _compared_share(op))
             case InList(items=items):
@@ -394,6 +398,42 @@ class _Filter:
             return Truth(1.0 - having + having * min(1.0, every))
         some = having * min(1.0, sum(w * (1.0 - (1.0 - share) ** count) for w, count in fanouts))
         return Truth(some if expr.kind == "any" else 1.0 - some)
+
+    def _folded(self, expr: Expr) -> Truth:
+        """A condition about related rows together: how many of them there are is known."""
+        match expr:
+            case Compare(
+                op=op,
+                left=Aggregate(function="count", path=path, operand=None) as counted,
+                right=Literal() | Param() | NamedParam() as given,
+            ) if path:
+                known, least = self._value(given)
+                if not known or not isinstance(least, int | float):
+                    return Truth(CONDITION_SHARE)
+                return self._counted(op, counted, least)
+            case _:
+                return Truth(CONDITION_SHARE)
+
+    def _counted(self, op: str, counted: Aggregate, number: float) -> Truth:
+        """How many rows have so many related ones."""
+        if op in ("==", "!="):
+            more = self._counted(">=", counted, number).true
+            exact = max(0.0, more - self._counted(">", counted, number).true)
+            return Truth(exact if op == "==" else 1.0 - exact)
+        estimator, entity, reach = self._estimator, self._entity, 1.0
+        for name in counted.path[:-1]:
+            step = find_step(estimator.layout, entity, name)
+            reach *= self._reach(step)
+            entity = step.target
+        last = find_step(estimator.layout, entity, counted.path[-1])
+        share = 1.0
+        if counted.filter is not None:
+            share = _Filter(estimator, last.target, self._values).truth(counted.filter).true
+        having = reach * (1.0 - estimator.childless(last.relation))
+        counts = [(having * weight, n * share) for weight, n in estimator.fanouts(last.relation)]
+        counts.append((1.0 - having, 0.0))
+        fits = _OPERATORS[op]
+        return Truth(min(1.0, sum(weight for weight, count in counts if fits(count, number))))
 
     def _side_by_side(self, op: str, left: Path, right: Path) -> Truth:
         """Two fields of a row: as many pairs are equal as the one with more values has."""
@@ -446,6 +486,14 @@ class _Filter:
         if self._values is None or given.index >= len(self._values):
             return False, None
         return True, self._values[given.index]
+
+
+_OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def _folds(expr: Expr) -> bool:
+    """Whether a condition is about many rows together, whose fields are not the row's own."""
+    return any(isinstance(node, Aggregate) for node in walk(expr))
 
 
 def _compared_share(op: str) -> float:

@@ -19,6 +19,7 @@ from ormdb.ir.expr import And, Expr, FieldRef
 from ormdb.query.estimate import Estimator
 from ormdb.query.plan import Expand, NodePlan
 from ormdb.query.ready import ReadyQuery
+from ormdb.query.resolve import follow_path
 from ormdb.query.shape import PageValues
 from ormdb.query.sizes import DISTINCT_VALUES, distinct_of
 from ormdb.storage.layout import EntityLayout
@@ -42,15 +43,21 @@ def group_estimate(
 ) -> float:
     """How many groups some rows make: as many as their keys have values that come up.
 
-    A key that is no field of the rows, as a time bucket, is taken to have as many as an unknown
-    field.
+    A key that is computed, as a time bucket, is taken to have as many as an unknown field.
     """
     if not keys:
         return 1.0
-    own = [key.path[0] for key in keys if isinstance(key, FieldRef) and len(key.path) == 1]
-    computed = len(keys) - len(own)
-    kinds = estimator.distinct(entity, own) * float(DISTINCT_VALUES) ** min(computed, 3)
-    return distinct_of(kinds, rows)
+    own: list[str] = []
+    kinds = 1.0
+    for key in keys:
+        if not isinstance(key, FieldRef):
+            kinds *= DISTINCT_VALUES
+        elif len(key.path) == 1:
+            own.append(key.path[0])
+        else:
+            steps, _ = follow_path(estimator.layout, entity, key.path)
+            kinds *= estimator.distinct(steps[-1].target, key.path[-1:])
+    return distinct_of(kinds * estimator.distinct(entity, own), rows)
 
 
 def _children(ready: ReadyQuery, estimator: Estimator, node: NodePlan, parents: float) -> float:

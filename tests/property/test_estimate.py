@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 import ormdb
-from ormdb import Entity, Field, field
+from ormdb import Entity, Field, Many, One, field, many
 from ormdb.database.database import Database
-from ormdb.ir.expr import And, Compare, CompareOp, Expr, FieldRef, InList, Literal, Param
+from ormdb.ir.expr import Aggregate, And, Compare, CompareOp, Expr, FieldRef, InList, Literal, Param
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import Value, is_scalar
 from ormdb.query.estimate import Estimator
@@ -162,3 +162,46 @@ def test_an_empty_entity_has_no_rows_whatever_is_asked() -> None:
                 assert estimator.rows("Thing", condition) == 0.0
             unknown = Compare(op=">", left=FieldRef(path=("size",)), right=Param(index=0))
             assert estimator.rows("Thing", unknown) == 0.0
+
+
+class Owner(Entity):
+    """Has some things."""
+
+    id: Field[int] = field(identity=True)
+    owned: Many[Owned] = many(inverse="owner")
+
+
+class Owned(Entity):
+    """Belongs to somebody."""
+
+    id: Field[int] = field(identity=True)
+    size: Field[int]
+    owner: One[Owner]
+
+
+def test_how_many_have_so_many_related_rows_is_known() -> None:
+    with ormdb.open(":memory:", schema=[Owner, Owned]) as database:
+        database.bulk_load(Owner, [{"id": n} for n in range(100)])
+        # Half of the owners have nothing, the others 1 to 50 things.
+        owned = [(n, at) for n in range(50) for at in range(n + 1)]
+        database.bulk_load(
+            Owned, [{"id": i, "size": at, "owner_id": n} for i, (n, at) in enumerate(owned)]
+        )
+        database.analyze()
+        with database.snapshot() as snapshot:
+            estimator = database.analyst.estimator(snapshot.layout)
+        counted = Aggregate(function="count", path=("owned",))
+
+        def owners(op: CompareOp, number: int) -> float:
+            right = Literal(value=number)
+            return estimator.rows("Owner", Compare(op=op, left=counted, right=right))
+
+        assert owners(">=", 1) == pytest.approx(50)
+        assert owners("==", 0) == pytest.approx(50)
+        assert owners(">", 25) == pytest.approx(25, abs=7)
+        assert owners(">", 50) < 1.0
+        wider = [owners(">", number) for number in range(60)]
+        assert wider == sorted(wider, reverse=True)
+        other = Aggregate(function="sum", operand=FieldRef(path=("size",)), path=("owned",))
+        unknown = Compare(op=">", left=other, right=Literal(value=3))
+        assert 0.0 < estimator.rows("Owner", unknown) < 100.0

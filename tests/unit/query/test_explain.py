@@ -15,9 +15,10 @@ from ormdb import Explanation
 from ormdb.database.database import Database
 from ormdb.errors import BudgetError, CursorError, QueryError
 from ormdb.ir.explanation import NodeExplanation
-from ormdb.ir.expr import And, FieldRef, IsNull, Literal, Not
+from ormdb.ir.expr import Aggregate, And, FieldRef, IsNull, Literal, Not
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
 from ormdb.ir.mutation import Delete
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.query.explain import describe
 from ormdb.query.fetch import fetch, plan_only
 from ormdb.query.shape import take_shape
@@ -182,6 +183,21 @@ def test_every_level_of_an_analyzed_database_has_an_estimate_near_the_truth() ->
                 one, other = max(1.0, node.rows_estimated), max(1, node.actual.rows_kept)
                 errors.append(max(one / other, other / one))
     assert sorted(errors)[len(errors) * 9 // 10] <= 2.0
+
+
+def test_as_many_groups_are_expected_as_their_keys_have_values() -> None:
+    with open_airline(MemoryEngine(), FLIGHTS) as database:
+        database.analyze()
+        for keys, groups in (((), 1), (("origin_code",), 3), (("plane", "seats"), 36)):
+            columns = [TableColumn(name="n", expression=Aggregate(function="count"))]
+            if keys:
+                columns.append(TableColumn(name="key", expression=FieldRef(path=keys)))
+            query = TableQuery(entity="Flight", columns=tuple(columns))
+            found = database.run_explain(query, analyze=True)
+            assert found.totals is not None
+            assert found.root.rows_estimated is not None
+            assert found.totals.rows == groups
+            assert groups / 2 <= found.root.rows_estimated <= groups * 2
 
 
 def test_a_plan_from_before_is_told_from_a_new_one() -> None:
