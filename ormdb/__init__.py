@@ -38,12 +38,14 @@ from ormdb.model.fields import (
     sequence,
     uuid7,
 )
+from ormdb.model.folding import count
 from ormdb.model.parameter import param
 from ormdb.model.prepared import Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key
 from ormdb.model.result import Result
 from ormdb.model.stream import Stream
+from ormdb.model.table import Table, Tabular
 from ormdb.model.term import Parameter
 from ormdb.observe.repeats import N1Settings
 from ormdb.session import Cancellation, Context
@@ -76,9 +78,12 @@ __all__ = [
     "SchemaBundle",
     "Snapshot",
     "Stream",
+    "Table",
+    "Tabular",
     "Transaction",
     "__version__",
     "check",
+    "count",
     "desc",
     "errors",
     "expression",

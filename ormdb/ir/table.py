@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ormdb.ir.columnar import Columnar, NamedColumn
 from ormdb.ir.expr import Expr
 from ormdb.ir.graph import AsOf, FanoutBudget
 from ormdb.ir.result import FetchStatistics
@@ -80,7 +81,7 @@ class TableColumnType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableBlock:
+class TableBlock(Columnar):
     """The answer to a table query, column by column."""
 
     columns: tuple[TableColumnType, ...]
@@ -88,6 +89,11 @@ class TableBlock:
     version: int
     schema_version: int
     statistics: FetchStatistics
+
+    def named_columns(self) -> Sequence[NamedColumn]:
+        """Name, type and values of each column."""
+        kinds = zip(self.columns, self.values, strict=True)
+        return [(column.name, column.type, values) for column, values in kinds]
 
     def __len__(self) -> int:
         return len(self.values[0])

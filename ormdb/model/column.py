@@ -17,6 +17,7 @@ Invariants (held by tests/unit/model/test_column.py and tests/typing):
 from __future__ import annotations
 
 import decimal
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeGuard, TypeVar
 
@@ -40,6 +41,7 @@ from ormdb.ir.value import (
     Value,
 )
 from ormdb.model.declaration import DeclaredField, declaration_of
+from ormdb.model.folding import as_it_is
 from ormdb.model.predicate import Predicate, require_entity
 from ormdb.model.spelling import spell_order
 from ormdb.model.term import Term
@@ -115,6 +117,16 @@ class Column(Term[E, U]):
         """The assignment of `value` to this column, for `update`."""
         return self._assign(value)
 
+    def _reader(self) -> Callable[[Value], U]:
+        return self._value_reader()
+
+    def _value_reader(self) -> Callable[[Value], Any]:
+        kind = None if self._declared is None else self._declared.known_kind
+        if kind is None or kind.decode is None:
+            return as_it_is
+        decode = kind.decode
+        return lambda value: None if value is None else decode(value)
+
     def __hash__(self) -> int:
         return hash((self.entity, self.path))
 
@@ -166,6 +178,10 @@ class OptionalColumn(Column[E, U]):
     def to(self, value: U | None) -> Assignment[E]:
         """The assignment of `value`, or of NULL, to this column, for `update`."""
         return self._assign(value)
+
+    # A column that may be NULL is compared as one that may not, and read as what it is.
+    def _reader(self) -> Callable[[Value], U | None]:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._value_reader()
 
 
 def _restore_column(

@@ -2,6 +2,7 @@
 
     db.fetch(Airport.where(...))                Result[Airport]
     db.get(Airport, "JFK")                      Airport | None
+    db.table(Flight.all().table(count()))       Table[tuple[int]]
     db.insert(Airport(faa="JFK", name="..."))   Airport
     db.update(Airport.key("JFK"), Airport.name.to("Kennedy"))
 
@@ -42,9 +43,11 @@ from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
 from ormdb.model.stream import Stream
+from ormdb.model.table import Table, Tabular
 from ormdb.session import Answer, AnswerStream, Context, PreparedReads
 
 E = TypeVar("E", bound=Entity)
+R = TypeVar("R")
 
 
 class TypedReader(ABC):
@@ -199,17 +202,39 @@ class TypedReader(ABC):
         """How many rows a query's filter keeps; its order, page and includes do not matter."""
         return self.run_count(_query_of(query).ir, context=context)
 
+    @overload
+    def table(self, query: Tabular[Any, R], *, context: Context | None = None) -> Table[R]: ...
+    @overload
+    def table(
+        self, query: TableQuery, *, context: Context | None = None
+    ) -> Table[tuple[Any, ...]]: ...
+    def table(
+        self, query: Tabular[Any, Any] | TableQuery, *, context: Context | None = None
+    ) -> Table[Any]:
+        """Read a table: rows of values, of rows or of groups of them.
+
+        Raises:
+          QueryError: it names what the schema does not have, or folds what cannot be folded.
+          ValueRangeError: a sum is beyond what its type can hold.
+          BudgetError: it has more groups or rows than its budget allows.
+        """
+        if isinstance(query, TableQuery):
+            return Table(self.run_table(query, context=context))
+        if not isinstance(query, Tabular):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise QueryError(f"{query!r} is no table; make one with Airport.all().table(...)")
+        return Table(self.run_table(query.ir, context=context), query.reads)
+
     def explain(
         self,
-        query: Query[Any] | Key[Any] | type[Entity] | GraphQuery,
+        query: Query[Any] | Key[Any] | type[Entity] | GraphQuery | Tabular[Any, Any] | TableQuery,
         *,
         analyze: bool = False,
         context: Context | None = None,
     ) -> Explanation:
-        """Tell how a fetch is answered: the way to each level, its order and its engine calls.
+        """Tell how a fetch or a table is answered: the way to each level, its order, its calls.
 
         Args:
-          query: what `fetch` takes, or a key.
+          query: what `fetch` or `table` takes, or a key.
           analyze: also run it, and tell for each level what it took.
           context: who asks.
 
@@ -217,7 +242,9 @@ class TypedReader(ABC):
           QueryError: it names what the schema does not have.
           BudgetError: with `analyze`, it would touch more than its budget allows.
         """
-        ir = query if isinstance(query, GraphQuery) else _ir_of(query)
+        if isinstance(query, Tabular):
+            return self.run_explain(query.ir, analyze=analyze, context=context)
+        ir = query if isinstance(query, GraphQuery | TableQuery) else _ir_of(query)
         return self.run_explain(ir, analyze=analyze, context=context)
 
     def _class_named(self, name: str) -> type[Entity]:

@@ -9,12 +9,17 @@ Invariants (held by tests/unit/model/test_column.py and tests/typing):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from ormdb.errors import QueryError, UsageError
 from ormdb.ir.expr import And, Expr, Not, Or
+from ormdb.ir.value import Value
 from ormdb.model.spelling import spell_expression
+
+if TYPE_CHECKING:
+    from ormdb.model.folding import Named
 
 E = TypeVar("E")
 
@@ -41,6 +46,17 @@ class Predicate(Generic[E]):
             "brackets instead of `and`, `or`, `not`, and write between() for chained comparisons"
         )
 
+    def named(self, name: str) -> Named[E, bool | None]:
+        """This as a column of a table that has a name of its own."""
+        from ormdb.model.folding import Named
+
+        return Named(self, name)
+
+    def _reader(self) -> Callable[[Value], bool | None]:
+        from ormdb.model.folding import as_it_is
+
+        return as_it_is
+
     def __repr__(self) -> str:
         return spell_expression(self.expression)
 
@@ -51,11 +67,12 @@ class Predicate(Generic[E]):
         items: list[Expr] = []
         for one in (self.expression, other.expression):
             items.extend(one.items if isinstance(one, kind) else (one,))
-        return Predicate(self.entity, kind(items=tuple(items)))
+        entity = other.entity if self.entity is AnyEntity else self.entity
+        return Predicate(entity, kind(items=tuple(items)))
 
 
 class AnyEntity:
-    """What a parameter is about: whichever entity it is used on."""
+    """What a parameter or a count of rows is about: whichever entity it is used on."""
 
 
 def require_entity(given: type, wanted: type, word: str, what: object) -> None:

@@ -13,18 +13,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, overload
 
 from ormdb.errors import QueryError
 from ormdb.ir.graph import AsOf, FanoutBudget, GraphQuery, Page
+from ormdb.ir.table import TableQuery
 from ormdb.model.clauses import cursor_of, join_predicates, natural, order_specs, select_names
 from ormdb.model.column import Column, Order, Predicate
 from ormdb.model.declaration import declaration_of
+from ormdb.model.folding import Cell
 from ormdb.model.relation import Inclusion, include_specs
 from ormdb.model.spelling import spell_query
+from ormdb.model.table import Tabular, make_columns
 from ormdb.model.term import Parameter
 
 E = TypeVar("E")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
+T7 = TypeVar("T7")
+T8 = TypeVar("T8")
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _OF_PAGE: Final = frozenset({"limit", "offset", "after", "before"})
@@ -120,6 +131,88 @@ class Query(Generic[E]):
                 raise QueryError(f"budget({name}={bound}) allows nothing; give 0 or more")
         before: FanoutBudget = self._clauses.get("budget", FanoutBudget())
         return self._with(budget=dataclasses.replace(before, **changes))
+
+    @overload
+    def table(self, *columns: *tuple[Cell[E, T1]]) -> Tabular[E, tuple[T1]]: ...
+    @overload
+    def table(self, *columns: *tuple[Cell[E, T1], Cell[E, T2]]) -> Tabular[E, tuple[T1, T2]]: ...
+    @overload
+    def table(
+        self, *columns: *tuple[Cell[E, T1], Cell[E, T2], Cell[E, T3]]
+    ) -> Tabular[E, tuple[T1, T2, T3]]: ...
+    @overload
+    def table(
+        self, *columns: *tuple[Cell[E, T1], Cell[E, T2], Cell[E, T3], Cell[E, T4]]
+    ) -> Tabular[E, tuple[T1, T2, T3, T4]]: ...
+    @overload
+    def table(
+        self, *columns: *tuple[Cell[E, T1], Cell[E, T2], Cell[E, T3], Cell[E, T4], Cell[E, T5]]
+    ) -> Tabular[E, tuple[T1, T2, T3, T4, T5]]: ...
+    @overload
+    def table(
+        self,
+        *columns: *tuple[
+            Cell[E, T1], Cell[E, T2], Cell[E, T3], Cell[E, T4], Cell[E, T5], Cell[E, T6]
+        ],
+    ) -> Tabular[E, tuple[T1, T2, T3, T4, T5, T6]]: ...
+    @overload
+    def table(
+        self,
+        *columns: *tuple[
+            Cell[E, T1],
+            Cell[E, T2],
+            Cell[E, T3],
+            Cell[E, T4],
+            Cell[E, T5],
+            Cell[E, T6],
+            Cell[E, T7],
+        ],
+    ) -> Tabular[E, tuple[T1, T2, T3, T4, T5, T6, T7]]: ...
+    @overload
+    def table(
+        self,
+        *columns: *tuple[
+            Cell[E, T1],
+            Cell[E, T2],
+            Cell[E, T3],
+            Cell[E, T4],
+            Cell[E, T5],
+            Cell[E, T6],
+            Cell[E, T7],
+            Cell[E, T8],
+        ],
+    ) -> Tabular[E, tuple[T1, T2, T3, T4, T5, T6, T7, T8]]: ...
+    @overload
+    def table(
+        self,
+        *columns: *tuple[
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            Cell[E, Any],
+            *tuple[Cell[E, Any], ...],
+        ],
+    ) -> Tabular[E, tuple[Any, ...]]: ...
+    def table(self, *columns: Cell[E, Any]) -> Tabular[E, Any]:
+        """Show values instead of objects: a column for each of these, of rows or of groups.
+
+        With an aggregate among them, those without one are the groups.  Of the query, its filter,
+        its version and its budget count; the table has an order and a page of its own.
+        """
+        unfit = sorted(set(self._clauses) - {"filter", "as_of", "budget"})
+        if unfit:
+            raise QueryError(
+                f"a table has no use for {', '.join(unfit)} of its query; "
+                "order and limit the table itself"
+            )
+        made, reads = make_columns(columns, self.entity)
+        name = declaration_of(self.entity).name
+        return Tabular(self.entity, TableQuery(entity=name, columns=made, **self._clauses), reads)
 
     def _with(self, **changes: Any) -> Query[E]:
         return Query(self.entity, {**self._clauses, **changes})

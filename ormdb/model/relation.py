@@ -26,6 +26,7 @@ from ormdb.model.clauses import join_predicates, natural, order_specs, select_na
 from ormdb.model.column import (
     Assignment,
     Column,
+    OptionalColumn,
     Order,
     Predicate,
     comparable_value,
@@ -184,7 +185,9 @@ class Path(Generic[P, C]):
         self.target = target
 
     @overload
-    def __getitem__(self, further: Column[C, U]) -> Column[P, U]: ...
+    def __getitem__(self, further: OptionalColumn[C, U]) -> OptionalColumn[P, U]: ...
+    @overload
+    def __getitem__(self, further: Column[C, U]) -> OptionalColumn[P, U]: ...
     @overload
     def __getitem__(
         self, further: ToOne[C, U] | OptionalToOne[C, U] | Path[C, U]
@@ -196,8 +199,8 @@ class Path(Generic[P, C]):
         """Return what lies at the end of this path and a further one."""
         if is_column(further):
             self._require(further.entity, "column", further)
-            column: Column[P, Any]
-            column = Column(self.entity, (*self.steps, *further.path), further.declared)
+            column: OptionalColumn[P, Any]  # one class serves both static types, as of fields
+            column = OptionalColumn(self.entity, (*self.steps, *further.path), further.declared)
             return column
         path = further.path if _is_to_one(further) else further
         if _is_path(path):
@@ -217,15 +220,6 @@ class Path(Generic[P, C]):
 class _ToOne(Inclusion[P, C]):
     __slots__ = ()
 
-    @overload
-    def __getitem__(self, further: Column[C, U]) -> Column[P, U]: ...
-    @overload
-    def __getitem__(
-        self, further: ToOne[C, U] | OptionalToOne[C, U] | Path[C, U]
-    ) -> Path[P, U]: ...
-    def __getitem__(self, further: Any) -> Any:
-        return self.path.follow(further)
-
     @property
     def path(self) -> Path[P, C]:
         """The relation as the beginning of a path."""
@@ -242,6 +236,17 @@ class ToOne(_ToOne[P, C]):
 
     __slots__ = ()
 
+    @overload
+    def __getitem__(self, further: OptionalColumn[C, U]) -> OptionalColumn[P, U]: ...
+    @overload
+    def __getitem__(self, further: Column[C, U]) -> Column[P, U]: ...
+    @overload
+    def __getitem__(
+        self, further: ToOne[C, U] | OptionalToOne[C, U] | Path[C, U]
+    ) -> Path[P, U]: ...
+    def __getitem__(self, further: Any) -> Any:
+        return self.path.follow(further)
+
     def to(self, target: C | Key[C]) -> Assignment[P]:
         """The assignment of another row to this relation, for `update`."""
         return self._assign(target)
@@ -256,6 +261,17 @@ class OptionalToOne(_ToOne[P, C]):
     """A relation to at most one row."""
 
     __slots__ = ()
+
+    @overload
+    def __getitem__(self, further: OptionalColumn[C, U]) -> OptionalColumn[P, U]: ...
+    @overload
+    def __getitem__(self, further: Column[C, U]) -> OptionalColumn[P, U]: ...
+    @overload
+    def __getitem__(
+        self, further: ToOne[C, U] | OptionalToOne[C, U] | Path[C, U]
+    ) -> Path[P, U]: ...
+    def __getitem__(self, further: Any) -> Any:
+        return self.path.follow(further)
 
     def where(self, *predicates: Predicate[C] | str) -> Self:
         """Read as None unless all predicates are true of the row."""

@@ -15,8 +15,9 @@ Invariants (held by tests/unit/model/test_term.py and tests/typing):
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, overload
@@ -36,10 +37,12 @@ from ormdb.ir.expr import (
     Literal,
     NamedParam,
 )
+from ormdb.ir.table import TableOrder
 from ormdb.ir.type_text import type_name
 from ormdb.ir.value import JsonType, ListType, TextType, Type, Value
+from ormdb.model.folding import Foldable, as_it_is
 from ormdb.model.predicate import AnyEntity, Predicate, require_entity
-from ormdb.model.spelling import spell_expression
+from ormdb.model.spelling import spell_expression, spell_order
 
 E = TypeVar("E")
 U = TypeVar("U")
@@ -50,7 +53,7 @@ class JsonValue:
     """Stands for the values of a JSON column, which are of any type: no other column fits it."""
 
 
-class Term(ABC, Generic[E, U]):
+class Term(Foldable[E, U]):
     """A value of type `U`, or NULL, for every row of `E`."""
 
     __slots__ = ("entity",)
@@ -61,6 +64,10 @@ class Term(ABC, Generic[E, U]):
     @abstractmethod
     def expression(self) -> Expr:
         """The value as an expression."""
+
+    def _reader(self) -> Callable[[Value], U | None]:
+        """What makes the value in a table of the one in an answer."""
+        return as_it_is
 
     # --- comparisons ---
 
@@ -459,6 +466,56 @@ class Calculated(Term[E, U]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.entity, self._expression)
+
+    def asc(self, *, nulls_last: bool | None = None) -> TableKey[E]:
+        """Smallest first, in a table; NULL before all values unless `nulls_last` is True."""
+        return TableKey(self.entity, TableOrder(key=self._expression, nulls_last=nulls_last))
+
+    def desc(self, *, nulls_last: bool | None = None) -> TableKey[E]:
+        """Largest first, in a table; NULL after all values unless `nulls_last` is False."""
+        order = TableOrder(key=self._expression, descending=True, nulls_last=nulls_last)
+        return TableKey(self.entity, order)
+
+
+class Aggregated(Calculated[E, U]):
+    """One value of the rows of a group; NULL if there is none to fold."""
+
+    __slots__ = ("_read",)
+
+    def __init__(
+        self, entity: type[E], expression: Expr, read: Callable[[Value], Any] | None = None
+    ) -> None:
+        super().__init__(entity, expression)
+        self._read = as_it_is if read is None else read
+
+    def _reader(self) -> Callable[[Value], U | None]:
+        return self._read
+
+    def __repr__(self) -> str:
+        return spell_expression(self._expression)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.entity, self._expression)
+
+
+class Counted(Aggregated[E, int]):
+    """How many rows or values a group has."""
+
+    __slots__ = ()
+
+    def _reader(self) -> Callable[[Value], int]:
+        return as_it_is
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TableKey(Generic[E]):
+    """One key of the order of a table."""
+
+    entity: type[E]
+    order: TableOrder
+
+    def __repr__(self) -> str:
+        return spell_order(self.order)
 
 
 class Parameter(Term[Any, U]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, assert_type
+from typing import Any, Literal, TypeAlias, assert_type
 
 from ormdb import (
     Assignment,
@@ -17,6 +17,9 @@ from ormdb import (
     Prepared,
     Query,
     Result,
+    Table,
+    Tabular,
+    count,
     param,
 )
 from ormdb.ir.graph import GraphQuery
@@ -25,6 +28,9 @@ from ormdb.model.face import TypedSession, TypedWriter
 from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
 from ormdb.model.term import Term
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
+
+Row: TypeAlias = tuple[str, int | None, int, float | None, datetime | None, float | None]
+PlanesRow: TypeAlias = tuple[Engine, Decimal | None, Decimal | None, Engine | None]
 
 
 def columns_of_a_class() -> None:
@@ -192,6 +198,38 @@ def reading(db: TypedSession) -> None:
     last = Airport.departures.limit(1).named("last")
     assert_type(last.of(result[0]), tuple[Flight, ...])
     assert_type(Flight.plane.named("it").of(result[0].departures[0]), Plane | None)
+
+
+def tables(db: TypedSession) -> None:
+    """The rows of a table are tuples of the types of its columns."""
+    query = Flight.where(Flight.distance > 1).table(
+        Flight.origin[Airport.name],
+        Flight.plane[Plane.seats].named("seats"),
+        count().named("n"),
+        Flight.dep_delay.avg(where=Flight.dep_delay > 0),
+        Flight.created.bucket("hour"),
+        Flight.distance.sum(),
+    )
+    assert_type(query, Tabular[Flight, Row])
+    refined = query.having(count() > 3, "n < 9").order_by(count().desc(), "n desc").limit(3)
+    assert_type(refined.distinct(), Tabular[Flight, Row])
+    assert_type(db.table(refined), Table[Row])
+    for name, seats, number, mean, hour, far in db.table(refined):
+        assert_type((name, seats, number), tuple[str, int | None, int])
+        assert_type((mean, hour, far), tuple[float | None, datetime | None, float | None])
+    assert_type(db.table(refined)[0], Row)
+    assert_type(db.table(refined.ir), Table[tuple[Any, ...]])
+    planes = Plane.all().table(
+        Plane.engine, Plane.price.sum(), Plane.price.avg(), Plane.engine.max()
+    )
+    assert_type(planes, Tabular[Plane, PlanesRow])
+    late = (Flight.dep_delay > 60).named("late")
+    assert_type(Flight.all().table(late, Flight.id), Tabular[Flight, tuple[bool | None, int]])
+    assert_type(Visit.all().table(Visit.day.bucket("week")), Tabular[Visit, tuple[date | None]])
+    counted = Flight.tailnum.count(distinct=True) / count()
+    assert_type(Flight.all().table(counted), Tabular[Flight, tuple[float | None]])
+    nine = Flight.all().table(*(Flight.id.named(f"c{n}") for n in range(9)))
+    assert_type(nine, Tabular[Flight, tuple[Any, ...]])
 
 
 def writing(db: TypedSession, txn: TypedWriter) -> None:

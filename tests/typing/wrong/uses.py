@@ -101,6 +101,16 @@ late.dep_delay + 1  # wrong: an optional field is not checked for None
 late.nme  # wrong: a misspelled field
 Airport.name = "Kennedy"  # wrong: a class is no row
 
+# --- tables ---
+Flight.all().table(Airport.name)  # wrong: a column of another entity
+Flight.all().table("dep_delay")  # wrong: a name instead of a column
+Flight.tailnum.sum()  # wrong: texts have no sum
+Plane.engine.avg()  # wrong: enums have no mean
+Flight.distance.bucket("hour")  # wrong: a number has no piece of time
+Flight.dep_delay.sum(where=Airport.name == "x")  # wrong: a condition on another entity
+Flight.all().table(Flight.id).having(Airport.name == "x")  # wrong: having of another entity
+Flight.all().table(Flight.id).order_by(Airport.name.desc())  # wrong: an order of another entity
+
 # --- writing ---
 Airport.name.to(3)  # wrong: a value of another type
 Airport.name.to(None)  # wrong: NULL for a required field
@@ -112,6 +122,8 @@ def sessions(db: TypedSession) -> None:
     """What a session refuses."""
     db.fetch(Airport)[0].nme  # wrong: a misspelled field of a result
     db.prepare(Airport).one().nme  # wrong: a misspelled field of a prepared query's row
+    db.table(Flight.all())  # wrong: a query that is no table
+    db.table(Flight.all().table(Flight.dep_delay))[0][0] + 1  # wrong: a value that may be NULL
     db.fetch("Airport")  # wrong: a name instead of a query
     db.get(Airport, "JFK").name  # wrong: a row that may not exist
     db.update(Airport.key("JFK"), Flight.dep_delay.to(3))  # wrong: an assignment of another entity
