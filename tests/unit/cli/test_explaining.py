@@ -16,11 +16,11 @@ flight at commit 2, schema version 1: 2 engine calls planned
 │  way      index by_delay (dep_delay > ?), in order, backwards
 │  filter   dep_delay > ?
 │  order    dep_delay desc, as by_delay has it backwards
-│  estimate 0.9 rows
+│  estimate 1 row
 │  calls    1
 └─ airport: airport
       way      to one, over flight.airport by row key
-      estimate 0.9 rows
+      estimate 1 row
       calls    1
 """
 

@@ -72,13 +72,23 @@ def test_a_file_that_is_missing_or_foreign_is_refused(run: Run, tmp_path: Path) 
 
 
 def test_an_analysis_says_what_it_looked_at(run: Run, database: Path) -> None:
-    assert "never" in run("stats", database).out
-    ran = run("analyze", database)
+    with ormdb.open(database) as db:
+        db.bulk_load("airport", [{"faa": "EWR", "name": "Newark"}])
+    assert "3 rows" in run("stats", database).out  # an import ends with an analysis
+    ran = run("analyze", database, "airport")
     assert ran.code == 0
-    assert [line.split() for line in ran.out.splitlines() if "flight" in line] == [
-        ["flight", "3", "3"]
+    assert [line.split() for line in ran.out.splitlines() if "port" in line] == [
+        ["airport", "4", "4"]
     ]
-    assert "never" not in run("stats", database).out
     found = json.loads(run("stats", database, "--json").out)["analyzed"]
-    assert (found["airport"]["rows"], found["airport"]["looked_at"]) == (3, 3)
+    assert (found["airport"]["rows"], found["airport"]["looked_at"]) == (4, 4)
+    assert found["flight"]["rows"] == 3
     assert run("analyze", database, "nothing").code == 1
+
+
+def test_an_entity_that_was_never_analyzed_is_said_to_be(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "new.ormdb"
+    schema = "ormdb schema 1\n\nentity Thing\n  identity id\n  id: int\n"
+    with ormdb.open(path, schema=schema):
+        pass
+    assert "never" in run("stats", path).out
