@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ormdb
+from ormdb.errors import ValueRangeError
 from ormdb.ir.arrow_source import ArrowSource
 from ormdb.ir.check_columns import column_checker
 from ormdb.ir.columnar import Columns
 from ormdb.ir.columns import table_buffers
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.schema import EntityDef, FieldDef, SchemaBundle
+from ormdb.ir.table import TableBlock
 from ormdb.ir.value import (
     IntType,
     JsonType,
@@ -24,6 +27,9 @@ from ormdb.ir.value import (
 )
 from ormdb.testing.strategies import types_of_fields, values
 from tests.arrow_libraries import polars, pyarrow
+from tests.box import Box
+from tests.oracle.stage import open_stage
+from tests.oracle.tables import TableMaker
 from tests.unit.ir.test_arrow_stream import Handed
 
 
@@ -109,3 +115,31 @@ def test_a_database_loads_what_another_one_answers(data: st.DataObject, kinds: l
         found = one.fetch(query)
         assert two.bulk_load("thing", found.arrow()) == len(rows)
         assert is_same(two.fetch(query).to_dicts(), found.to_dicts())
+
+
+def values_of(block: TableBlock) -> dict[str, list[Value]]:
+    """What a load of the table would read."""
+    found: dict[str, list[Value]] = {column.name: [] for column in block.columns}
+    kinds = {column.name: column.type for column in block.columns}
+    with ArrowSource(block) as source:
+        for chunk in source.chunks(kinds, "table"):
+            for name, values_ in chunk.values.items():
+                found[name] += values_
+    return found
+
+
+@pytest.mark.soak(seconds=6, cases_min=100)
+def test_every_table_that_a_query_answers_comes_back(box: Box) -> None:
+    for seed in box.seeds():
+        with open_stage(seed) as stage:
+            maker, checked = TableMaker(stage.maker), 0
+            for _ in range(30):
+                query = maker.query()
+                try:
+                    block = stage.database.run_table(query)
+                except ValueRangeError:
+                    continue  # a sum may leave its range
+                wanted = [list(column) for column in block.values]
+                assert is_same(list(values_of(block).values()), wanted), repr(query)
+                checked += 1
+            box.count(checked)
