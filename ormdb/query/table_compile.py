@@ -242,10 +242,10 @@ class _Compiler:
             results=results,
             hops=hops,
             parameters=parameters,
-            part=source.part(key_codes, len(hops), bindings) if keys and not tallied else None,
-            fold=source.fold(parameters, bindings),
+            fold=source.fold(key_codes, len(hops), parameters, bindings),
             tally=source.tally(key_codes, len(hops), bindings) if tallied else None,
             told_apart=tuple(source.told_apart),
+            float_sums=tuple(source.float_sums),
             counted_by=self._counting_index(bare) if tallied else None,
         )
 

@@ -1,27 +1,26 @@
-"""The functions that put rows into groups and fold groups into cells.
+"""The function that folds rows into the cells of their groups.
 
     keys origin_faa, aggregates avg(dep_delay), count(where=distance > p0)
 
-    def part(rows, parts):                      a row costs being put into its group
+    def fold(rows, groups, p0):
         for r in rows:
-            parts[r.s3].append(r)
-
-    def fold(parts, groups, p0):                and one step of a loop for what is folded of it
-        for k, g in parts.items():
+            k = r.s3
             a = groups.get(k)
             if a is None:
                 a = groups[k] = [0, 0, 0]
-            v0 = [r.s5 for r in g if r.s5 is not None]
-            if v0:
-                a[0] += len(v0)
-                a[1] += sum(v0)
-            a[2] += len([1 for r in g if r.s7 > p0])
+            x0 = r.s5
+            if x0 is not None:
+                a[0] += 1
+                a[1] += x0
+            if r.s7 > p0:
+                a[2] += 1
 
-Sums and extremes are made by Python's own functions.  What several aggregates need is gathered
-once.  Where rows are counted and nothing else, their keys are enough.
+A row is looked at once, and held no longer than its batch, however many groups there are.  Without
+keys, values are gathered in lists and folded by Python's own functions.  What several aggregates
+need is made once.  Where rows are counted and nothing else, their keys are enough.
 
 Invariants (held by tests/property/test_tables.py):
-  1. Cells do not depend on how rows are spread over the calls of `part` and `fold`.
+  1. Cells do not depend on how rows are spread over the calls.
 """
 
 from __future__ import annotations
@@ -31,16 +30,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ormdb import limits
-from ormdb.ir.aggregates import squeeze_floats
 from ormdb.ir.expr import Aggregate
 from ormdb.ir.value import DecimalType, DurationType, FloatType, Type
 from ormdb.storage.codegen import compile_function
 
-_BINDINGS: Final[dict[str, Any]] = {
-    "squeeze": squeeze_floats,
-    "micro": datetime.timedelta(microseconds=1),
-}
+_BINDINGS: Final[dict[str, Any]] = {"micro": datetime.timedelta(microseconds=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +54,8 @@ class FoldCode:
     loop: str
     inits: list[str] = field(default_factory=list[str])
     told_apart: list[int] = field(default_factory=list[int])
-    _gathered: dict[Operand, list[str]] = field(default_factory=dict["Operand", "list[str]"])
-    _cells: dict[tuple[Operand, str], int] = field(
-        default_factory=dict["tuple[Operand, str]", "int"]
-    )
-    _counted: list[str] = field(default_factory=list[str])
+    float_sums: list[int] = field(default_factory=list[int])
+    _kept: dict[Operand, dict[str, int]] = field(default_factory=dict["Operand", "dict[str, int]"])
 
     def cells(self, aggregate: Aggregate, operand: Operand) -> tuple[int, int]:
         """The cells of an aggregate: how many values, and what is kept of them."""
@@ -86,18 +77,7 @@ class FoldCode:
     @property
     def counts_rows_only(self) -> bool:
         """Whether nothing but the number of rows of a group is asked for."""
-        return all(kept == "rows" and one.condition is None for one, kept in self._cells)
-
-    def part(self, keys: list[str], hops: int, bindings: dict[str, Any]) -> Callable[..., None]:
-        """The function that puts rows under the keys of their groups."""
-        arguments = ", ".join(["rows", *(f"h{n}" for n in range(hops)), "parts"])
-        item = f"({self.loop})" if hops else self.loop
-        text = (
-            f"def part({arguments}):\n"
-            f"    for {self._over('rows', hops)}:\n"
-            f"        parts[{_key(keys)}].append({item})\n"
-        )
-        return compile_function(text, "part", bindings)
+        return all(one.code is None and one.condition is None for one in self._kept)
 
     def tally(
         self, keys: list[str], hops: int, bindings: dict[str, Any]
@@ -108,41 +88,74 @@ class FoldCode:
         text = f"def tally({arguments}):\n    return [{_key(keys)} for {loop}]\n"
         return compile_function(text, "tally", bindings)
 
-    def fold(self, parameters: tuple[int, ...], bindings: dict[str, Any]) -> Callable[..., None]:
-        """The function that folds rows by key into cells by key."""
-        given = ", ".join(["parts", "groups", *(f"p{index}" for index in parameters)])
-        lines = [
-            f"def fold({given}):",
-            "    for k, g in parts.items():",
-            "        a = groups.get(k)",
-            "        if a is None:",
-            f"            a = groups[k] = [{', '.join(self.inits)}]",
-            *(f"        {line}" for line in self._counted),
-        ]
-        for number, (operand, steps) in enumerate(self._gathered.items()):
-            values = f"v{number}"
-            lines.append(f"        {values} = {self._gather(operand, number)}")
-            lines.append(f"        if {values}:")
-            lines.extend(f"            {step.replace('@', values)}" for step in steps)
+    def fold(
+        self,
+        keys: list[str],
+        hops: int,
+        parameters: tuple[int, ...],
+        bindings: dict[str, Any],
+    ) -> Callable[..., None]:
+        """The function that folds rows into the cells of their groups."""
+        lists = [f"h{n}" for n in range(hops)]
+        given = ", ".join(["rows", *lists, "groups", *(f"p{index}" for index in parameters)])
+        body = self._row_by_row(keys, hops) if keys else self._all_at_once(hops)
+        lines = [f"def fold({given}):", *(f"    {line}" for line in body)]
         return compile_function("\n".join(lines) + "\n", "fold", {**bindings, **_BINDINGS})
 
-    def _cell(self, operand: Operand, kept: str, init: str) -> int:
-        number = self._cells.get((operand, kept))
-        if number is not None:
-            return number
-        number = self._cells[operand, kept] = len(self.inits)
-        self.inits.append(init)
-        cell = f"a[{number}]"
-        if kept == "rows":
-            rows = "len(g)"
+    def _row_by_row(self, keys: list[str], hops: int) -> list[str]:
+        lines = [f"for {self._over('rows', hops)}:", f"    k = {_key(keys)}"]
+        lines.extend(f"    {line}" for line in self._take_cells("groups.get(k)", "groups[k]"))
+        for number, (operand, kept) in enumerate(self._kept.items()):
+            margin = "    "
             if operand.condition is not None:
-                rows = f"len([1 for {self.loop} in g if {operand.condition}])"
-            self._counted.append(f"{cell} += {rows}")
-            return number
-        if kept == "all":
-            self.told_apart.append(number)
-        self._gathered.setdefault(operand, []).extend(_steps(operand, kept, cell))
-        return number
+                lines.append(f"{margin}if {operand.condition}:")
+                margin += "    "
+            value = f"x{number}"
+            if operand.code is not None and (kept.keys() - {"values"} or operand.nullable):
+                lines.append(f"{margin}{value} = {operand.code}")
+            if operand.nullable:
+                lines.append(f"{margin}if {value} is not None:")
+                margin += "    "
+            for what, cell in kept.items():
+                steps = _row_steps(operand, what, f"a[{cell}]", value)
+                lines.extend(f"{margin}{step}" for step in steps)
+        return lines
+
+    def _all_at_once(self, hops: int) -> list[str]:
+        lists = ", ".join(["rows", *(f"h{n}" for n in range(hops))])
+        lines = [f"g = [*zip({lists})]" if hops else "g = rows"]
+        lines.extend(self._take_cells("groups.get(())", "groups[()]"))
+        for number, (operand, kept) in enumerate(self._kept.items()):
+            values, size = f"v{number}", f"len(v{number})"
+            if operand.code is None and operand.condition is None:
+                size = "len(g)"
+            elif operand.code is None:
+                size = f"len([1 for {self.loop} in g if {operand.condition}])"
+            else:
+                lines.append(f"{values} = {self._gather(operand, number)}")
+            lines.append(f"if {size if operand.code is None else values}:")
+            for what, cell in kept.items():
+                steps = _list_steps(operand, what, f"a[{cell}]", (values, size))
+                lines.extend(f"    {step}" for step in steps)
+        return lines
+
+    def _take_cells(self, found: str, place: str) -> list[str]:
+        return [
+            f"a = {found}",
+            "if a is None:",
+            f"    a = {place} = [{', '.join(self.inits)}]",
+        ]
+
+    def _cell(self, operand: Operand, what: str, init: str) -> int:
+        kept = self._kept.setdefault(operand, {})
+        if what not in kept:
+            kept[what] = len(self.inits)
+            self.inits.append(init)
+            if what == "all":
+                self.told_apart.append(kept[what])
+            if init == "[]":
+                self.float_sums.append(kept[what])
+        return kept[what]
 
     def _gather(self, operand: Operand, number: int) -> str:
         """The values of a group that are not NULL."""
@@ -164,17 +177,39 @@ class FoldCode:
         return f"{self.loop} in zip({', '.join([rows, *(f'h{n}' for n in range(hops))])})"
 
 
-def _steps(operand: Operand, kept: str, cell: str) -> list[str]:
-    """The lines that take values, called @, into a cell."""
-    match kept:
-        case "values":
-            return [f"{cell} += len(@)"]
+def _row_steps(operand: Operand, what: str, cell: str, value: str) -> list[str]:
+    """The lines that take one value into a cell."""
+    match what:
+        case "rows" | "values":
+            return [f"{cell} += 1"]
         case "all":
-            return [f"{cell}.update(@)"]
+            return [f"{cell}.add({value})"]
         case "min" | "max":
-            sign = "<" if kept == "min" else ">"
+            sign = "<" if what == "min" else ">"
+            return [f"m = {cell}", f"if m is None or {value} {sign} m:", f"    {cell} = {value}"]
+        case _:
+            pass
+    match operand.kind:
+        case FloatType():
+            return [f"{cell}.append({value})"]
+        case DurationType():
+            return [f"{cell} += {value} // micro"]
+        case _:
+            return [f"{cell} += {value}"]
+
+
+def _list_steps(operand: Operand, what: str, cell: str, given: tuple[str, str]) -> list[str]:
+    """The lines that take a list of values, of so many, into a cell."""
+    values, size = given
+    match what:
+        case "rows" | "values":
+            return [f"{cell} += {size}"]
+        case "all":
+            return [f"{cell}.update({values})"]
+        case "min" | "max":
+            sign = "<" if what == "min" else ">"
             return [
-                f"m = {kept}(@)",
+                f"m = {what}({values})",
                 f"if {cell} is None or m {sign} {cell}:",
                 f"    {cell} = m",
             ]
@@ -182,17 +217,13 @@ def _steps(operand: Operand, kept: str, cell: str) -> list[str]:
             pass
     match operand.kind:
         case FloatType():
-            return [
-                f"{cell} += @",
-                f"if len({cell}) > {limits.FLOAT_SUM_VALUES_MAX}:",
-                f"    {cell} = squeeze({cell})",
-            ]
+            return [f"{cell} += {values}"]
         case DurationType():
-            return [f"{cell} += sum([x // micro for x in @])"]
+            return [f"{cell} += sum([x // micro for x in {values}])"]
         case DecimalType():
-            return [f"{cell} = sum(@, {cell})"]
+            return [f"{cell} = sum({values}, {cell})"]
         case _:
-            return [f"{cell} += sum(@)"]
+            return [f"{cell} += sum({values})"]
 
 
 def _key(keys: list[str]) -> str:

@@ -3,8 +3,7 @@
     Flight, columns origin_faa, mean = avg(dep_delay), order by mean desc
 
     base      the plan of a graph query without includes: access, filters
-    fold      part   rows -> {"JFK": [row, row], "LGA": [row]}
-              fold   {"JFK": [row, row], ...} -> {"JFK": [2, 27], ...}      cells: count, sum
+    fold      fold   rows -> {"JFK": [2, 27], "LGA": [1, 4]}        cells: count, sum
               keys   origin_faa             results   a0 = avg of the cells 0 and 1
     outputs   k0, a0
     order     a0, descending; then k0
@@ -52,19 +51,19 @@ class ResultPlan:
 class FoldPlan:
     """How rows become groups.
 
-    `part(rows, *hops, parts)` puts rows under the key of their group, `fold(parts, groups,
-    *parameters)` folds them into cells.  Where rows are only counted there is `tally` instead,
-    from rows to keys.  `counted_by` is an index that knows the number of rows of every group.
+    `fold(rows, *hops, groups, *parameters)` folds rows into the cells of their groups.  Where rows
+    are only counted there is `tally` instead, from rows to keys.  `counted_by` is an index that
+    knows the number of rows of every group.
     """
 
     keys: tuple[KeyPlan, ...]
     results: tuple[ResultPlan, ...]
     hops: tuple[Hop | RelatedHop, ...]
     parameters: tuple[int, ...]
-    part: Callable[..., None] | None
     fold: Callable[..., None]
     tally: Callable[..., list[Any]] | None
     told_apart: tuple[int, ...]  # the cells that are sets
+    float_sums: tuple[int, ...]  # and those that are lists of floats
     counted_by: IndexLayout | None
 
 

@@ -1,12 +1,11 @@
-"""Running the plan of a table query: rows in rounds, into groups, into columns.
+"""Running the plan of a table query: rows batch by batch into groups, groups into columns.
 
-    rounds   16,384 rows each, or what following relations takes at once
     groups   {"JFK": [842, 9108], "LGA": [790, 8711]}
     places   k0 ["JFK", "LGA"]    a0 [842, 790]    a1 [10.8, 11.0]
     having, order, repeats, page     positions among these
     columns  ["JFK", "LGA"], [10.8, 11.0]
 
-Memory is bounded by a round and by the groups, of which there are no more than the budget has rows;
+Memory is bounded by a batch and by the groups, of which there are no more than the budget has rows;
 values that are told apart count as groups do.
 
 Invariants (held by tests/property/test_tables.py and tests/unit/query/test_tables.py):
@@ -17,14 +16,22 @@ Invariants (held by tests/property/test_tables.py and tests/unit/query/test_tabl
 from __future__ import annotations
 
 import decimal
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from operator import itemgetter
 from typing import Any
 
 from ormdb import limits
-from ormdb.ir.aggregates import SUMS, average, checked_sum, divided, sum_floats, total
+from ormdb.ir.aggregates import (
+    SUMS,
+    average,
+    checked_sum,
+    divided,
+    squeeze_floats,
+    sum_floats,
+    total,
+)
 from ormdb.ir.value import FloatType, Type, Value
 from ormdb.query.decoded import decoded_rows
 from ormdb.query.execute import Execution
@@ -115,39 +122,41 @@ class TableExecution:
 
     def _folded(self, fold: FoldPlan) -> dict[Any, Any]:
         """The cells of each group by its key; of a tally, the number of its rows."""
-        counts = Counter[Any]()
-        groups: dict[Any, list[Any]] = {}
+        counts, groups = Counter[Any](), dict[Any, list[Any]]()
         parameters = [self._values[at] for at in fold.parameters]
         if not fold.keys:
-            fold.fold({(): ()}, groups, *parameters)  # one group, also of no rows
+            fold.fold([], *([] for _ in fold.hops), groups, *parameters)  # a group of no rows
+        looked_at = 0
         with decimal.localcontext(SUMS):
-            for level in self._rounds(fold):
+            for level in self._batches(fold):
                 self.rows_kept += len(level.rows)
                 hops = self._sieve.hop_rows(fold.hops, level)
                 if fold.tally is not None:
                     counts.update(fold.tally(level.rows, *hops))
-                    self._check(fold, counts)
-                    continue
-                parts: dict[Any, Any] = defaultdict(list)
-                if fold.part is not None:
-                    fold.part(level.rows, *hops, parts)
                 else:
-                    parts[()] = list(zip(level.rows, *hops, strict=True)) if hops else level.rows
-                fold.fold(parts, groups, *parameters)
-                self._check(fold, groups)
+                    fold.fold(level.rows, *hops, groups, *parameters)
+                self._check(len(groups) + len(counts))
+                if self.rows_kept - looked_at > limits.TABLE_ROUND_ROWS:
+                    looked_at = self.rows_kept
+                    self._look_into(fold, groups)
+        self._look_into(fold, groups)
         return counts if fold.tally is not None else groups
 
-    def _rounds(self, fold: FoldPlan) -> Iterator[Level]:
+    def _batches(self, fold: FoldPlan) -> Iterator[Level]:
         batches = self._rows.roots.kept_batches(Walk())
-        if fold.tally is not None and not fold.hops:
-            return batches
-        size = limits.PATH_ROUND_ROWS_MAX if fold.hops else limits.TABLE_ROUND_ROWS
-        return gathered(batches, size)
+        return gathered(batches, limits.PATH_ROUND_ROWS_MAX) if fold.hops else batches
 
-    def _check(self, fold: FoldPlan, groups: dict[Any, Any]) -> None:
-        held = len(groups)
-        for cell in fold.told_apart:
-            held += sum(len(cells[cell]) for cells in groups.values())
+    def _look_into(self, fold: FoldPlan, groups: dict[Any, list[Any]]) -> None:
+        """Make what groups hold smaller, and see that it is not too much."""
+        for number in fold.float_sums:
+            for cells in groups.values():
+                if len(cells[number]) > limits.FLOAT_SUM_VALUES_MAX:
+                    cells[number] = squeeze_floats(cells[number])
+        held = sum(len(cells[number]) for number in fold.told_apart for cells in groups.values())
+        self._check(len(groups) + held)
+
+    def _check(self, held: int) -> None:
+        """See that there are no more groups and values told apart than the budget has rows."""
         if held > self._spending.budget.rows:
             self._spending.add_rows((), held)  # raises
         self._spending.check_progress((), self._view.counters.bytes)
@@ -161,7 +170,7 @@ class TableExecution:
         for items in view.scan_entries(index, self._plan.base.root.entity, Span()):
             counts.update(map(itemgetter(0), items))
             first.update(items)
-            self._check(fold, counts)
+            self._check(len(counts))
         if not all(map(sorts_exactly, counts)):
             return None  # values cut short are not told apart for certain
         assert fold.tally is not None

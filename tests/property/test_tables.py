@@ -65,7 +65,7 @@ def compare_some(stage: Stage) -> int:
     return TABLES_PER_STAGE
 
 
-@pytest.mark.soak(seconds=10, cases_min=600)
+@pytest.mark.soak(seconds=10, cases_min=300)
 def test_a_table_is_what_a_naive_interpreter_makes_of_the_rows(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +158,7 @@ def check_partition(stage: Stage) -> int:
     return checked
 
 
-@pytest.mark.soak(seconds=5, cases_min=300)
+@pytest.mark.soak(seconds=5, cases_min=150)
 def test_what_is_folded_of_three_parts_is_what_is_folded_of_the_whole(box: Box) -> None:
     for seed in box.seeds():
         with open_stage(seed) as stage:
@@ -168,7 +168,7 @@ def test_what_is_folded_of_three_parts_is_what_is_folded_of_the_whole(box: Box) 
 # --- plans -------------------------------------------------------------------------------------
 
 
-@pytest.mark.soak(seconds=5, cases_min=300)
+@pytest.mark.soak(seconds=5, cases_min=150)
 def test_a_table_does_not_depend_on_how_its_rows_come(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
