@@ -26,6 +26,7 @@ from zlib import crc32
 
 import msgspec
 
+from ormdb.errors import CorruptionError
 from ormdb.storage.engine import Item, ReadTransaction, Space, WriteTransaction
 
 STATISTICS: Final = Space("statistics")
@@ -133,18 +134,22 @@ def read_statistics(txn: ReadTransaction) -> Statistics:
     entities: dict[int, EntityStatistics] = {}
     relations: dict[int, RelationStatistics] = {}
     version = unreadable = 0
-    for batch in txn.scan(STATISTICS):
-        for key, data in batch:
-            if key == _VERSION_KEY:
-                version = _open_version(data)
-                continue
-            record = open_record(key, data)
-            if isinstance(record, EntityStatistics):
-                entities[record.entity_id] = record
-            elif record is not None:
-                relations[record.relation_id] = record
-            else:
-                unreadable += 1
+    try:
+        for batch in txn.scan(STATISTICS):
+            for key, data in batch:
+                if key == _VERSION_KEY:
+                    version = _open_version(data)
+                    continue
+                record = open_record(key, data)
+                if isinstance(record, EntityStatistics):
+                    entities[record.entity_id] = record
+                elif record is not None:
+                    relations[record.relation_id] = record
+                else:
+                    unreadable += 1
+    except CorruptionError:
+        # Their own pages are damaged, which a check tells; no query needs them to be right.
+        unreadable += 1
     return Statistics(
         version=version, entities=entities, relations=relations, unreadable=unreadable
     )
@@ -166,7 +171,10 @@ def write_statistics(txn: WriteTransaction, records: Iterable[Record]) -> int:
 
 def read_version(txn: ReadTransaction) -> int:
     """The version of the newest analysis; 0 before the first."""
-    data = txn.get_many(STATISTICS, (_VERSION_KEY,))[0]
+    try:
+        data = txn.get_many(STATISTICS, (_VERSION_KEY,))[0]
+    except CorruptionError:
+        return 0  # as in `read_statistics`
     return 0 if data is None else _open_version(data)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 from zlib import crc32
 
 import msgspec
 import pytest
 
+from ormdb.errors import CorruptionError
 from ormdb.storage.engine import WriteTransaction
 from ormdb.storage.memory import MemoryEngine
 from ormdb.storage.statistics import (
@@ -128,6 +130,22 @@ def test_a_damaged_version_counts_as_none() -> None:
     txn.commit()
     assert read_statistics(engine.begin_read()).entities == {3: ENTITY}
     assert write(engine, RELATION) == 1
+
+
+def test_pages_of_statistics_that_are_damaged_keep_no_query_from_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = MemoryEngine()
+    write(engine, ENTITY)
+    txn = engine.begin_read()
+
+    def fail(*_asked: object, **_how: object) -> NoReturn:
+        raise CorruptionError("a page is damaged")
+
+    monkeypatch.setattr(txn, "scan", fail)
+    monkeypatch.setattr(txn, "get_many", fail)
+    assert read_statistics(txn) == replace(NO_STATISTICS, unreadable=1)
+    assert KeptStatistics().current(txn).unreadable == 1
 
 
 def sealed(key: bytes, body: bytes) -> bytes:
