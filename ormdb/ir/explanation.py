@@ -25,11 +25,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal as Choice
+from typing import TypeAlias
 
 import msgspec
 
 from ormdb.errors import ProtocolError
 from ormdb.ir.show import one_line
+
+AccessKind: TypeAlias = Choice[
+    "identity",
+    "index",
+    "relation",
+    "tokens",
+    "scan",
+    "union",
+    "intersection",
+    "via",
+    "nothing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +51,17 @@ class AccessPath:
 
     The fields in `fixed` equal one value each, `listed` one of a list; `ranged` lies between
     bounds, of which `low` and `high` say whether they are there and included.  `ordered`: rows
-    come in the order the query asks for.  `instead_of` names the planned way if a value of this
-    run has no key in it.  A union or an intersection is made of `parts`; a way via rows of
-    `entity`, which are found by its only part and asked `condition`, is over the relation `name`.
+    come in the order the query asks for.  `sought` are the functions that the tokens of an index
+    serve; `where` is the condition of a partial index.  `instead_of` names the planned way if a
+    value of this run has no key in it or, unless `is_implied`, leaves what it holds.  A union or
+    an intersection is made of `parts`; a way via rows of `entity`, which are found by its only
+    part and asked `condition`, is over the relation `name`.
     """
 
-    kind: Choice["identity", "index", "relation", "scan", "union", "intersection", "via", "nothing"]
+    kind: AccessKind
     name: str | None = None
+    sought: tuple[str, ...] = ()
+    where: str | None = None
     fixed: tuple[str, ...] = ()
     listed: str | None = None
     ranged: str | None = None
@@ -53,6 +70,7 @@ class AccessPath:
     ordered: bool = False
     reverse: bool = False
     instead_of: str | None = None
+    is_implied: bool = True
     parts: tuple[AccessPath, ...] = ()
     entity: str | None = None
     condition: str | None = None
@@ -299,7 +317,8 @@ def _access_text(access: AccessPath) -> str:
     if access.ordered:
         text += ", in order" + (", backwards" if access.reverse else "")
     if access.instead_of is not None:
-        text += f", instead of {access.instead_of}: a value has no key there"
+        why = "a value has no key there" if access.is_implied else "a value leaves what it holds"
+        text += f", instead of {access.instead_of}: {why}"
     return text
 
 
@@ -318,10 +337,12 @@ def _way_text(access: AccessPath) -> str:
         conditions.extend(f"{access.ranged} {end} ?" for end in ends)
         if not ends:
             conditions.append(f"{access.ranged} is not None")
-    text = access.kind if access.name is None else f"{access.kind} {access.name}"
+    conditions.extend(access.sought)
+    kind = "index" if access.kind == "tokens" else access.kind
+    text = kind if access.name is None else f"{kind} {access.name}"
     if conditions:
         text += f" ({', '.join(conditions)})"
-    return text
+    return text if access.where is None else f"{text} where {access.where}"
 
 
 def _expansion_text(expansion: Expansion) -> str:

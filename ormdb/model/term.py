@@ -156,7 +156,10 @@ class Term(Foldable[E, U]):
         return self._ask("icontains", part)
 
     def matches(
-        self: Term[E, str], query: str, *, also: Term[E, str] | Sequence[Term[E, str]] = ()
+        self: Term[E, str],
+        query: str | Parameter[str],
+        *,
+        also: Term[E, str] | Sequence[Term[E, str]] = (),
     ) -> Predicate[E]:
         """True for texts in which every word of `query` stands, stop words aside; `also` are
         further texts that are searched together with this one."""
@@ -395,14 +398,15 @@ class Term(Foldable[E, U]):
         self, name: FunctionName, query: object, also: Term[E, str] | Sequence[Term[E, str]]
     ) -> Expr:
         self._require_answer(name)
-        if not isinstance(query, str):
+        if not isinstance(query, str | Parameter):
             raise QueryError(f"{self}.{name}({query!r}) looks for words; give them as a text")
+        words = Literal(value=query) if isinstance(query, str) else query.expression
         others = (also,) if isinstance(also, Term) else tuple(also)
         for other in others:
             require_entity(other.entity, self.entity, _word(other), other)
             other._require_answer(name)
         texts = (self.expression, *(other.expression for other in others))
-        return Call(name=name, arguments=(*texts, Literal(value=query)))
+        return Call(name=name, arguments=(*texts, words))
 
     def _require_answer(self, name: str) -> None:
         """Refuse a question that the type has no answer to, if the type is known."""

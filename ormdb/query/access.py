@@ -9,8 +9,9 @@
     index      by_name (name)                     starts_with(name, p0): a range of its own
     scan       always; by ranges of an int identity, which is the row order
 
-`combine` makes ways out of several of these, `cost` says which is the cheapest.  Whatever the way,
-the whole filter is asked of every row again.
+`combine` makes ways out of several of these, `conditional` those over indexes that hold some rows
+or tokens, `cost` says which is the cheapest.  Whatever the way, the whole filter is asked of every
+row again.
 
 Invariants (held by tests/unit/query/test_access.py and tests/property/test_fetch_differential.py):
   1. Every row that the filter keeps is among the rows of every way that is offered.
@@ -19,7 +20,7 @@ Invariants (held by tests/unit/query/test_access.py and tests/property/test_fetc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -71,7 +72,7 @@ class Way:
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """What the conjuncts say about one field."""
 
     equal: Operand | None = None
@@ -96,13 +97,13 @@ def single_ways(asked: Asked) -> list[Way]:
     never = tuple(one for one in asked.conjuncts if isinstance(one, Literal) and not one.value)
     if never:
         return [Way(Access("nothing", ordered=True), never)]
-    entity, known = asked.entity, _known_fields(asked)
+    entity, known = asked.entity, known_fields(asked)
     kept = entity.indexes if entity.identity is None else (*entity.indexes, entity.identity)
     ways = [*_identity_ways(asked, known)]
-    ways.extend(_index_way(asked, index, known) for index in kept)
+    ways.extend(index_way(asked, index, known) for index in kept)
     ways.extend(_relation_ways(asked, known))
     ways.append(_scan_way(asked, known))
-    return [replace(way, access=_marked(asked, way)) for way in ways]
+    return [replace(way, access=marked(asked, way)) for way in ways]
 
 
 def scan_access(
@@ -174,14 +175,15 @@ def order_from_index(
 # --- what conjuncts say ---------------------------------------------------------------------------
 
 
-def _known_fields(asked: Asked) -> dict[str, _Known]:
-    known: dict[str, _Known] = {}
+def known_fields(asked: Asked) -> dict[str, Known]:
+    """What the conjuncts say about single fields, by name."""
+    known: dict[str, Known] = {}
     for conjunct in asked.conjuncts:
         _learn(asked, known, conjunct, conjunct)
     return known
 
 
-def _learn(asked: Asked, known: dict[str, _Known], expr: Expr, said: Expr) -> None:
+def _learn(asked: Asked, known: dict[str, Known], expr: Expr, said: Expr) -> None:
     fields = asked.entity.fields
     match expr:
         case Compare(op=op, left=FieldRef(path=(name,)), right=Param(index=index)):
@@ -206,8 +208,8 @@ def _learn(asked: Asked, known: dict[str, _Known], expr: Expr, said: Expr) -> No
             pass  # says nothing about a single field
 
 
-def _fact(known: dict[str, _Known], name: str, what: str, said: Expr) -> _Known:
-    fact = known.setdefault(name, _Known())
+def _fact(known: dict[str, Known], name: str, what: str, said: Expr) -> Known:
+    fact = known.setdefault(name, Known())
     fact.said[what] = said
     return fact
 
@@ -222,7 +224,7 @@ _MIRRORED: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">="
 
 def _learn_compare(
     asked: Asked,
-    known: dict[str, _Known],
+    known: dict[str, Known],
     definition: FieldDef,
     compared: tuple[str, int],
     said: Expr,
@@ -242,14 +244,14 @@ def _learn_compare(
 # --- ways -----------------------------------------------------------------------------------------
 
 
-def _marked(asked: Asked, way: Way) -> Access:
+def marked(asked: Asked, way: Way) -> Access:
     """The access, told whether it says all that the filter says, and where its order begins."""
     keys = tuple(asked.all_keys.index(spec) for spec in asked.order)
     access = replace(way.access, order_keys=keys)
     return replace(access, is_whole=len(way.covered) == len(asked.conjuncts))
 
 
-def _identity_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
+def _identity_ways(asked: Asked, known: dict[str, Known]) -> Iterable[Way]:
     entity = asked.entity
     names = entity.entity.identity
     facts = [known[name] for name in names if name in known]
@@ -265,7 +267,8 @@ def _identity_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
         yield Way(access, facts[0].exprs("many"))
 
 
-def _index_way(asked: Asked, index: IndexLayout, known: dict[str, _Known]) -> Way:
+def index_way(asked: Asked, index: IndexLayout, known: Mapping[str, Known]) -> Way:
+    """The stretch of an index in which the rows lie."""
     entity = asked.entity
     columns = _columns_of(entity, index)
     equal: list[Operand] = []
@@ -279,7 +282,7 @@ def _index_way(asked: Asked, index: IndexLayout, known: dict[str, _Known]) -> Wa
         equal.append(fact.equal)
         covered.extend(fact.exprs("equal"))
     rest = columns[len(equal) :]
-    fact = known.get(rest[0][0], _Known()) if rest else _Known()
+    fact = known.get(rest[0][0], Known()) if rest else Known()
     reverse = _serves(entity, rest, asked.order, descending=asked.tie_descending)
     restriction = Access("index", index=index, equal=tuple(equal))
     if fact.many is not None:
@@ -296,7 +299,7 @@ def _index_way(asked: Asked, index: IndexLayout, known: dict[str, _Known]) -> Wa
     return Way(access, tuple(covered))
 
 
-def _relation_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
+def _relation_ways(asked: Asked, known: dict[str, Known]) -> Iterable[Way]:
     for relation in asked.entity.outgoing:
         if relation.index is None:
             continue
@@ -317,7 +320,7 @@ def _relation_ways(asked: Asked, known: dict[str, _Known]) -> Iterable[Way]:
         yield Way(access, tuple(one for fact in facts for one in fact.exprs("equal")))
 
 
-def _scan_way(asked: Asked, known: dict[str, _Known]) -> Way:
+def _scan_way(asked: Asked, known: dict[str, Known]) -> Way:
     """A scan, between two numbers if the identity is an int that the filter bounds."""
     entity = asked.entity
     access = scan_access(entity, asked.order, tie_descending=asked.tie_descending)

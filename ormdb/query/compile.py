@@ -26,7 +26,7 @@ from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import And, Expr, FieldRef, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery
-from ormdb.ir.value import RowDict, Type, Value
+from ormdb.ir.value import RowDict, Value
 from ormdb.query.access import (
     Asked,
     Way,
@@ -37,6 +37,7 @@ from ormdb.query.access import (
     single_ways,
 )
 from ormdb.query.combine import CombinedWay, combined_ways
+from ormdb.query.conditional import conditional_ways, fallbacks
 from ormdb.query.convert import make_converter
 from ormdb.query.cost import Candidate, CostModel
 from ormdb.query.logical import LogicalNode, build_logical, cannot_fail, plain_logical
@@ -45,6 +46,7 @@ from ormdb.query.plan import (
     Access,
     Expand,
     FilterPlan,
+    Keyed,
     NodePlan,
     QueryPlan,
     Source,
@@ -81,8 +83,12 @@ def compile_query(
     # Literals are taken out in the order in which `take_shape` did: parents first.
     logical = rewrite(layout, build_logical(layout, query, LiteralTaker()))
     compiler = _Compiler(layout, clock, shape)
-    access = compiler.access(choose(candidates(layout, logical, shape, statistics)).way)
-    root = compiler.node(logical, access_slots(access))
+    ranked = candidates(layout, logical, shape, statistics)
+    chosen = choose(ranked).way
+    ways = [chosen, *fallbacks([each.way for each in ranked], chosen)]
+    access, *others = map(compiler.access, ways)
+    slots = frozenset[int]().union(*map(access_slots, (access, *others)))
+    root = compiler.node(logical, slots)
     return QueryPlan(
         root=root,
         access=access,
@@ -90,6 +96,7 @@ def compile_query(
         nodes=tuple(compiler.nodes),
         converters=compiler.converters(),
         keyed=tuple(_keyed(root.entity, access)),
+        otherwise=tuple((other, tuple(_keyed(root.entity, other))) for other in others),
         order_signature=encode_node(GraphQuery(entity=query.entity, order=query.order)),
         schema_version=layout.bundle.version,
     )
@@ -110,7 +117,9 @@ def candidates(
     )
     single = single_ways(asked)
     model = CostModel(layout, statistics)
-    return model.ranked(asked, [*single, *combined_ways(layout, asked, single, model.cheapest)])
+    combined = combined_ways(layout, asked, single, model.cheapest)
+    # Of ways that cost the same, one that holds fewer rows is better.
+    return model.ranked(asked, [*conditional_ways(layout, asked), *single, *combined])
 
 
 def compile_row_dicts(
@@ -121,12 +130,12 @@ def compile_row_dicts(
     return node.decoder.slots, node.dicts
 
 
-def access_slots(access: Access) -> Sequence[int]:
+def access_slots(access: Access) -> Iterable[int]:
     """The slots that recheck how a row was reached."""
-    return access.index.slots if access.kind == "index" and access.index is not None else ()
+    return access.index.read_slots if access.kind == "index" and access.index is not None else ()
 
 
-def _keyed(entity: EntityLayout, access: Access) -> Iterable[tuple[Type, int, bool]]:
+def _keyed(entity: EntityLayout, access: Access) -> Iterable[Keyed]:
     """The parameters that an access and all below it make keys of."""
     for part in access.parts:
         yield from _keyed(entity, part)
@@ -136,6 +145,9 @@ def _keyed(entity: EntityLayout, access: Access) -> Iterable[tuple[Type, int, bo
         for definition, operand in key_fields(entity, access):
             if operand.index is not None:
                 yield definition.type, operand.index, operand.index == access.many
+    item = None if access.tokens is None else access.tokens.item
+    if item is not None:
+        yield from ((item, each.parameter, False) for each in access.sought)
 
 
 class _Compiler:
@@ -148,7 +160,7 @@ class _Compiler:
         self._params: Parameters = {}
         self._classes = () if shape is None else shape.parameter_classes
 
-    def node(self, logical: LogicalNode, slots: Sequence[int] = ()) -> NodePlan:
+    def node(self, logical: LogicalNode, slots: Iterable[int] = ()) -> NodePlan:
         """One node and those below it; `slots` are decoded besides what it asks for itself."""
         number = len(self.nodes)
         self.nodes.append(None)  # type: ignore[arg-type]  # holds the place: parents come first
@@ -179,7 +191,7 @@ class _Compiler:
             for index, kind in enumerate(self._classes)
         )
 
-    def _node(self, logical: LogicalNode, slots: Sequence[int], number: int) -> NodePlan:
+    def _node(self, logical: LogicalNode, slots: Iterable[int], number: int) -> NodePlan:
         entity = logical.entity
         scope = NodeScope(self.layout, entity, self.clock, self._params)
         near, far = self._filters(scope, logical)

@@ -133,7 +133,7 @@ class CostModel:
                 for part in way.parts
             )
         match way.access.kind:
-            case "index" | "relation":
+            case "index" | "relation" | "tokens":
                 return rows * ENTRY_COST
             case "identity":
                 return 0.0 if way.access.index is None else rows * ENTRY_COST

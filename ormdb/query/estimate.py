@@ -73,13 +73,19 @@ Path: TypeAlias = tuple[str, ...]
 EQUALITY_SHARE: Final = 0.005  # of something computed with a value, as in length(name) == 3
 TEXT_SHARE: Final = 0.1  # a text that contains or ends with another
 ITEM_SHARE: Final = 0.1  # has(), contains_json()
+WORDS_SHARE: Final = 0.02  # matches(): words are looked for because few texts have them
 KEY_SHARE: Final = 0.5  # has_key(): documents of one entity tend to look alike
 CONDITION_SHARE: Final = 0.5  # whatever has no other rule, as a condition over related rows
 # How much a conjunct counts beside one about whose field it is not known what they share:
 # between 1, as if they were independent, and 0.
 INDEPENDENCE: Final = 0.8
 _OTHER_WAY: Final = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_SHARES: Final = {"has": ITEM_SHARE, "contains_json": ITEM_SHARE, "has_key": KEY_SHARE}
+_SHARES: Final = {
+    "matches": WORDS_SHARE,
+    "has": ITEM_SHARE,
+    "contains_json": ITEM_SHARE,
+    "has_key": KEY_SHARE,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ Invariants (held by tests/unit/query/test_explain.py):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal as Choice
@@ -40,7 +40,9 @@ from ormdb.ir.explanation import (
 from ormdb.ir.expr import Expr, FieldRef
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.rewrite import map_children
+from ormdb.ir.schema import IndexDef
 from ormdb.ir.table import TableQuery
+from ormdb.model.expression_text import format_expression
 from ormdb.model.spelling import spell_order
 from ormdb.query.access import column_names, key_fields
 from ormdb.query.estimate import Estimator
@@ -64,6 +66,7 @@ from ormdb.query.table_shape import TableParts, aggregate_place, key_place
 from ormdb.query.trace import Run, Trace
 from ormdb.query.words import expression_words, masked_order
 from ormdb.storage.layout import EntityLayout, RelationLayout
+from ormdb.storage.multimap import Multimap
 from ormdb.storage.views import PastView
 
 Expected: TypeAlias = Mapping[int, float]  # rows of a level, by the number of its node
@@ -241,13 +244,17 @@ def _include(
 def _access(run: Run) -> AccessPath:
     access, plan = run.ready.access, run.ready.plan
     shown = _access_path(plan.root.entity, access)
-    return shown if access is plan.access else replace(shown, instead_of=plan.access.name)
+    if access is plan.access:
+        return shown
+    return replace(shown, instead_of=plan.access.name, is_implied=not plan.access.guards)
 
 
 def _access_path(entity: EntityLayout, access: Access) -> AccessPath:
     shown = AccessPath(
         kind=access.kind,
         name=_access_name(access),
+        sought=tuple(_sought(access)),
+        where=_condition(access),
         ordered=access.ordered,
         reverse=access.reverse,
         parts=tuple(_access_path(entity, part) for part in access.parts),
@@ -279,7 +286,25 @@ def _access_path(entity: EntityLayout, access: Access) -> AccessPath:
     )
 
 
+def _sought(access: Access) -> Iterator[str]:
+    index = access.tokens
+    if index is not None:
+        assert isinstance(index.definition, IndexDef)
+        names = ", ".join(part.field for part in index.definition.fields)
+        yield from (f"{each.function}({names}, ?)" for each in access.sought)
+
+
+def _condition(access: Access) -> str | None:
+    index: Multimap | None = access.index if access.tokens is None else access.tokens
+    definition = None if index is None else index.definition
+    if not isinstance(definition, IndexDef) or definition.condition is None:
+        return None
+    return format_expression(definition.condition)
+
+
 def _access_name(access: Access) -> str | None:
+    if access.tokens is not None:
+        return access.tokens.name
     if access.kind == "index":
         assert access.index is not None
         return access.index.name

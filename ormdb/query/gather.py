@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from ormdb.ir.value import Value
 from ormdb.query.follow import Level, parent_keys, target_keys
 from ormdb.query.plan import Access, Source
-from ormdb.query.roots import Walk, identity_keys, index_ranges, relation_key, root_batches
+from ormdb.query.roots import identity_keys, index_ranges, relation_key, root_batches
 from ormdb.query.sieve import Sieve
+from ormdb.query.walk import Walk
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.storage.views import Span, View
@@ -62,7 +63,7 @@ class KeyGatherer:
                 return self._of_relation(access, entity)
             case "index":
                 return set(self._of_index(access, entity))
-            case "scan" | "nothing":
+            case "tokens" | "scan" | "nothing":
                 raise AssertionError(f"a {access.kind} is no part of another way")
 
     def _common(self, access: Access, entity: EntityLayout) -> set[bytes]:

@@ -17,6 +17,8 @@ A call is a round trip to an engine that lies across a network.  What a plan say
     in rounds of KEYS_ROUND_ROWS: a call for each
   * a limited include whose index keys are too long to tell their order is read again in full
   * a value that has no key (2.5 beside an indexed int) turns the way to the roots into a scan
+  * a value that does not imply the condition of a partial index turns it into another way
+  * a search for one word alone walks one list: fewer calls
 
 Reading the past looks into the history beside each space, batch by batch, and is not counted so.
 
@@ -79,6 +81,10 @@ def access_hops(access: Access) -> int:
             assert relation is not None
             by_value = relation.mode == "value" or relation.target_lookup is None
             return 1 if by_value else 2
+        case "tokens":
+            # One list is walked; of several, how long they are comes first, then the others.
+            one_each = all(each.function in {"has", "has_key"} for each in access.sought)
+            return 1 if one_each and len(access.sought) == 1 else 3
         case "scan":
             return 1
         case "nothing":

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from typing import Literal as Choice
 
+from ormdb.ir.explanation import AccessKind
 from ormdb.ir.expr import Expr, Quantifier
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import ThroughDef
 from ormdb.ir.value import Type, Value
 from ormdb.storage.layout import EntityLayout, IndexLayout, RelationLayout
+from ormdb.storage.multimap import TokenIndex
 from ormdb.storage.records import RowDecoder
 
+Guard: TypeAlias = Callable[[Sequence[Value]], bool]  # of converted values
+Keyed: TypeAlias = tuple[Type, int, bool]
 Mask: TypeAlias = Callable[..., list[bool]]
 
 
@@ -98,6 +102,14 @@ class Operand:
     constant: Value = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a function looks for with parameter `parameter` in what an index is over."""
+
+    function: str
+    parameter: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Access:
     """The way to the roots.
@@ -105,17 +117,22 @@ class Access:
     identity  `equal` are the identity's values, or `many` the list of a single one
     index     `equal` fix the first columns; `many`, `low`/`high` or `prefix` restrict the next one
     relation  `equal` are the foreign key's values, in the order of `relation.relation.fields`
+    tokens    rows under every token of all that is `sought`
     scan      every row, or those whose int identity lies between `low` and `high`
     union     the rows of all `parts`; intersection, those that all have in common
     via       the rows that those of `source` lead to
     nothing   no row at all
     `ordered`: rows come in the order the query asks for, walking backwards if `reverse`.
     `order_keys`: which keys of the order decide, by position; others are fixed or never reached.
+    `guards`: what has to hold of the values of a run, so that no row of the query is missed.
     `is_whole`: it says all that the filter says, which drops few of its rows or none.
     """
 
-    kind: Choice["identity", "index", "relation", "scan", "union", "intersection", "via", "nothing"]
+    kind: AccessKind
     index: IndexLayout | None = None
+    tokens: TokenIndex | None = None
+    sought: tuple[Sought, ...] = ()
+    guards: tuple[Guard, ...] = ()
     relation: RelationLayout | None = None
     equal: tuple[Operand, ...] = ()
     many: int | None = None
@@ -137,6 +154,8 @@ class Access:
             return f"{self.kind} of {', '.join(part.name for part in self.parts)}"
         if self.source is not None:
             return f"via {self.source.node.entity.name} by {self.source.access.name}"
+        if self.tokens is not None:
+            return f"{self.tokens.kind} {self.tokens.name}"
         if self.index is not None and self.kind != "identity":
             return f"{self.index.kind} {self.index.name}"
         return self.kind if self.relation is None else f"relation {self.relation.name}"
@@ -211,6 +230,8 @@ class QueryPlan:
     converters: tuple[Callable[[Value], Value], ...]
     # The parameters that the access path makes keys of, what they have to be for that, and
     # whether they are lists of such.
-    keyed: tuple[tuple[Type, int, bool], ...]
+    keyed: tuple[Keyed, ...]
+    # In place of `access` when its guards do not hold, in turn.
+    otherwise: tuple[tuple[Access, tuple[Keyed, ...]], ...]
     order_signature: bytes
     schema_version: int

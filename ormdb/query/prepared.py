@@ -161,7 +161,7 @@ class _Variant:
         self._checkers = checkers
         # An int that was given as one fits the keys of an int; other numbers may have none.
         given_types = [one.type if isinstance(one, NamedParam) else None for one in shaped.values]
-        self._may_lack_key = any(
+        self._may_lack_key = bool(plan.access.guards) or any(
             not isinstance(kind, TextType | IntType)
             or (isinstance(kind, IntType) and not isinstance(given_types[index], IntType))
             for kind, index, _ in plan.keyed

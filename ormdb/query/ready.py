@@ -19,7 +19,7 @@ from ormdb.ir.value import Value
 from ormdb.query.budget import check_budget, check_depth
 from ormdb.query.convert import has_key
 from ormdb.query.order import decode_cursor
-from ormdb.query.plan import Access, QueryPlan
+from ormdb.query.plan import Access, Keyed, QueryPlan
 from ormdb.query.root_page import RootPage
 from ormdb.query.seek import Seek
 from ormdb.query.shape import PageValues, ShapedQuery
@@ -60,12 +60,21 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
 
 
 def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
-    """The plan's access path, unless one of the values has no key in it."""
-    for kind, index, listed in plan.keyed:
+    """The plan's access path, unless one of the values has no key in it, or the values do not
+    imply what it relies on."""
+    for access, keyed in ((plan.access, plan.keyed), *plan.otherwise):
+        # Guards compare values, and rely on their being of the fields' own types.
+        if _have_keys(keyed, values) and all(holds(values) for holds in access.guards):
+            return access
+    return plan.scan
+
+
+def _have_keys(keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:
+    for kind, index, listed in keyed:
         value = values[index]
         if not all(has_key(kind, item) for item in (value if listed else (value,))):
-            return plan.scan
-    return plan.access
+            return False
+    return True
 
 
 def root_page(

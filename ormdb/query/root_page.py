@@ -25,8 +25,9 @@ from ormdb.query.follow import Level, masked, picked, sliced
 from ormdb.query.gather import KeyGatherer
 from ormdb.query.order import Place, sorted_positions
 from ormdb.query.plan import Access, NodePlan
-from ormdb.query.roots import Batch, Walk, root_batches
+from ormdb.query.roots import Batch, root_batches
 from ormdb.query.sieve import Sieve
+from ormdb.query.walk import Walk
 from ormdb.storage.key_ranges import CUT_PREFIX_BYTES, sorts_exactly
 from ormdb.storage.views import View
 

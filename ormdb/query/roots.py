@@ -1,7 +1,8 @@
 """The access path of the roots, walked: batches of decoded rows, rechecked against their entries.
 
     identity   keys from values, one read              index   ranges from values, entries + rows
-    relation   the parent's key, entries + rows        scan    the row space
+    relation   the parent's key, entries + rows        tokens  the rows under all of them
+    scan       the row space
 
 Invariants (held by tests/property/test_fetch_differential.py and tests/unit/query/test_roots.py):
   1. A row comes at most once.
@@ -11,7 +12,6 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ormdb import limits
@@ -22,6 +22,8 @@ from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
 from ormdb.query.follow import Level
 from ormdb.query.order import Place
 from ormdb.query.plan import Access, Bound, NodePlan, Operand
+from ormdb.query.postings import token_rows
+from ormdb.query.walk import Walk
 from ormdb.storage.batches import split_ids
 from ormdb.storage.engine import Item
 from ormdb.storage.key_ranges import ABOVE_ALL_KEYS
@@ -41,17 +43,6 @@ from ormdb.storage.views import Span, View
 GatherKeys: TypeAlias = Callable[[Access, EntityLayout], list[bytes]]
 Batch: TypeAlias = tuple[Level, Sequence[bytes]]  # rows, and the index key that led to each
 Range: TypeAlias = tuple[bytes, bytes | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """How to walk: from a place on, backwards or not, with a first batch of some size; and whether
-    no more than a batch may be held, whatever that costs in calls."""
-
-    place: Place | None = None
-    backward: bool = False
-    batch: int | None = None
-    is_stream: bool = False
 
 
 def root_batches(
@@ -79,6 +70,9 @@ def root_batches(
         case "scan":
             for keys, rows in view.scan_rows(root.entity, _scan_span(access, values, walk)):
                 yield Level(root.decoder.decode_batch(keys, rows), keys), ()
+        case "tokens":
+            for level in token_rows(root, access, view, values, walk):
+                yield level, ()
         case "index":
             yield from _index(root, access, view, values, walk)
 

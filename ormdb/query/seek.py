@@ -75,7 +75,12 @@ def seek_of(plan: QueryPlan) -> Seek | None:
     """The seek of a plan that leads to one root at most by one key; None for any other."""
     access, root = plan.access, plan.root
     operands = [operand.index for operand in access.equal if operand.index is not None]
-    if access.many is not None or not operands or len(operands) < len(access.equal):
+    if (
+        access.guards
+        or access.many is not None
+        or not operands
+        or len(operands) < len(access.equal)
+    ):
         return None
     if root.far_filter is not None or (root.filter is not None and root.filter.hops):
         return None

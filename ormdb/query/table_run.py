@@ -38,9 +38,10 @@ from ormdb.query.execute import Execution
 from ormdb.query.follow import Level
 from ormdb.query.order import sort_positions
 from ormdb.query.root_page import RootPage, gathered
-from ormdb.query.roots import Walk, dangling, recheck_entries
+from ormdb.query.roots import dangling, recheck_entries
 from ormdb.query.sieve import Sieve
 from ormdb.query.table_plan import ColumnPlan, FoldPlan, ResultPlan, TablePlan
+from ormdb.query.walk import Walk
 from ormdb.storage.keys import sorts_exactly
 from ormdb.storage.layout import IndexLayout
 from ormdb.storage.views import Span

@@ -103,15 +103,17 @@ def test_generated_queries_take_every_way_to_the_roots() -> None:
             query = queries.query()
             plan = compile_query(layout, query, take_shape(query).shape, clock=SystemClock())
             taken["texts that begin alike"] += plan.access.prefix is not None
+            taken["some rows"] += plan.access.kind == "index" and bool(plan.access.guards)
             taken[f"{plan.access.kind} {'in order' if plan.access.ordered else 'any order'}"] += 1
             for node in plan.nodes:
                 if node.expand is not None:
                     taken[node.expand.kind] += 1
                     taken["children from an index"] += node.expand.ordered_index is not None
-    ways = ("identity", "index", "relation", "scan")
+    ways = ("identity", "index", "relation", "tokens", "scan")
     orders = ("in order", "any order")
     wanted = [f"{way} {order}" for way in ways for order in orders]
     wanted += ["to_one", "to_many", "through", "children from an index", "texts that begin alike"]
+    wanted.append("some rows")
     assert [way for way in wanted if taken[way] < 3] == []
 
 
