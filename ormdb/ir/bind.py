@@ -18,7 +18,7 @@ Invariants (held by tests/unit/ir/test_bind.py):
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, TypeVar
 
@@ -26,7 +26,7 @@ from ormdb import limits
 from ormdb.errors import LimitError, ParameterError, ValueTypeError
 from ormdb.ir.check import checker
 from ormdb.ir.expr import Aggregate, Expr, InList, Literal, NamedParam, Related
-from ormdb.ir.expression_type import walk
+from ormdb.ir.expression_type import check_size, walk
 from ormdb.ir.graph import GraphQuery, Include
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.show import show_value
@@ -190,21 +190,32 @@ def _occurrences(query: GraphQuery) -> Iterator[tuple[NamedParam, bool]]:
     for cursor in (page.after, page.before):
         if isinstance(cursor, NamedParam):
             yield cursor, True
-    for node in query.includes:
-        yield from _in_include(node)
+    for node in _include_nodes(query.includes):
+        if node.filter is not None:
+            yield from _in_expression(node.filter)
+        for number in (node.limit, node.offset):
+            if isinstance(number, NamedParam):
+                yield number, False
 
 
-def _in_include(node: Include) -> Iterator[tuple[NamedParam, bool]]:
-    if node.filter is not None:
-        yield from _in_expression(node.filter)
-    for number in (node.limit, node.offset):
-        if isinstance(number, NamedParam):
-            yield number, False
-    for below in node.includes:
-        yield from _in_include(below)
+def _include_nodes(includes: Sequence[Include]) -> Iterator[Include]:
+    """Every include, parents first, without recursion: nobody has counted their levels yet."""
+    open_nodes = [*reversed(includes)]
+    for _ in range(limits.INCLUDE_NODES_MAX):
+        if not open_nodes:
+            return
+        node = open_nodes.pop()
+        yield node
+        open_nodes.extend(reversed(node.includes))
+    if open_nodes:
+        raise LimitError(
+            f"the query has more than {limits.INCLUDE_NODES_MAX} includes; split it",
+            limit="INCLUDE_NODES_MAX",
+        )
 
 
 def _in_expression(expr: Expr) -> Iterator[tuple[NamedParam, bool]]:
+    check_size(expr)
     for node in walk_related(expr):
         if isinstance(node, NamedParam):
             yield node, False

@@ -174,7 +174,29 @@ def walk(expr: Expr) -> Iterator[Expr]:
         yield node
         open_nodes.extend(reversed(_children(node)))
     if open_nodes:
-        raise _too_many_nodes()
+        raise too_many_nodes()
+
+
+def check_size(expr: Expr) -> None:
+    """Refuse what recursive passes could not bear, the parts about related rows among it.
+
+    The passes themselves hold the bounds exactly; this goes before those that do not.
+
+    Raises:
+      LimitError: the expression is too deep or too large.
+    """
+    level, count = [expr], 0
+    for _ in range(limits.EXPRESSION_DEPTH_MAX + 1):
+        count += len(level)
+        if count > limits.EXPRESSION_NODES_MAX:
+            raise too_many_nodes()
+        level = [below for node in level for below in _everything_below(node)]
+        if not level:
+            return
+    raise LimitError(
+        f"an expression nests deeper than {limits.EXPRESSION_DEPTH_MAX} levels; write it flatter",
+        limit="EXPRESSION_DEPTH_MAX",
+    )
 
 
 def paths_in(expr: Expr) -> frozenset[tuple[str, ...]]:
@@ -199,6 +221,12 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
         case Aggregate(operand=operand, filter=filter_):
             return tuple(part for part in (operand, filter_) if part is not None)
     assert_never(expr)
+
+
+def _everything_below(expr: Expr) -> tuple[Expr, ...]:
+    if isinstance(expr, Related):
+        return () if expr.filter is None else (expr.filter,)
+    return (expr.operand,) if isinstance(expr, InList) else _children(expr)
 
 
 def no_value(name: str) -> ParameterError:
@@ -268,7 +296,7 @@ class _Checker:
                 limit="EXPRESSION_DEPTH_MAX",
             )
         if self._nodes_left < 0:
-            raise _too_many_nodes()
+            raise too_many_nodes()
 
     def _related(self, expr: Related, depth: int) -> Typed:
         scope = self._scope.follow(expr.path)
@@ -478,7 +506,8 @@ def _result_type(op: str, left: Type | None, right: Type | None) -> Type | None:
 # --- sentences ----------------------------------------------------------------------------------
 
 
-def _too_many_nodes() -> LimitError:
+def too_many_nodes() -> LimitError:
+    """The error of an expression with more parts than an expression may have."""
     return LimitError(
         f"an expression has more than {limits.EXPRESSION_NODES_MAX} parts; "
         "use `in` with a list, or split it",

@@ -46,7 +46,7 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.expression_type import no_value
+from ormdb.ir.expression_type import check_size, no_value, too_many_nodes
 from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import GraphQuery, Include
 from ormdb.ir.patterns import literal_prefix
@@ -130,14 +130,18 @@ class LiteralTaker:
         self.classes: list[LiteralClass] = []
         self.kept_classes: list[LiteralClass] = []
         self.pages: list[PageValues] = []
+        self._nodes_left = limits.EXPRESSION_NODES_MAX
 
     def expression(self, expr: Expr, depth: int = 1) -> Expr:
         """An expression without the literals that stand directly beside a field.
 
         Raises:
-          LimitError: it nests too deeply.
+          LimitError: it nests too deeply, or is too large: an object may be part of it many times.
         """
         _check_depth(depth)
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise too_many_nodes()
         match expr:
             case Compare(op=op, left=FieldRef() as left, right=Literal() | NamedParam() as given):
                 taken = self._operand(given)
@@ -190,6 +194,8 @@ class LiteralTaker:
 
     def note(self, expr: Expr, depth: int) -> Expr:
         """Keep an expression whole, and tell its 1 from another's 1.0 and True."""
+        if not isinstance(expr, FieldRef | Literal):
+            check_size(expr)
         self.kept_classes.extend(literal_classes(expr, depth))
         return expr
 

@@ -23,6 +23,7 @@ from operator import itemgetter
 from typing import Any
 
 from ormdb import limits
+from ormdb.errors import ValueRangeError
 from ormdb.ir.aggregates import (
     SUMS,
     average,
@@ -72,9 +73,20 @@ class TableExecution:
         self.rows_kept = 0  # by the filter
 
     def columns(self) -> list[list[Value]]:
-        """The values of the answer, column by column."""
+        """The values of the answer, column by column.
+
+        Raises:
+          ValueRangeError: a sum is outside what its type can hold.
+        """
         fold = self._plan.fold
-        return self._plain() if fold is None else self._grouped(fold)
+        if fold is None:
+            return self._plain()
+        try:
+            return self._grouped(fold)
+        except decimal.DecimalException as error:
+            raise ValueRangeError(
+                "a sum of decimals has no finite result; sum smaller values"
+            ) from error
 
     def _plain(self) -> list[list[Value]]:
         page = RootPage(limit=self._limit, offset=self._offset, place=None, backward=False)

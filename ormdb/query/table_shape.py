@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
 from ormdb.ir.expr import Aggregate, Expr, FieldRef
-from ormdb.ir.expression_type import walk
+from ormdb.ir.expression_type import check_size, walk
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.table import TableOrder, TableQuery
@@ -98,6 +98,16 @@ def take_table_shape(query: TableQuery) -> ShapedTable:
     return ShapedTable(shape, base, shaped_base, parts, tuple(taker.values))
 
 
+def _words(expr: Expr) -> str:
+    """What is the same for equal expressions only: 1 is not True, nor 1.0."""
+    try:
+        return repr(expr)
+    except ValueError as error:  # of an int with thousands of digits
+        raise QueryError(
+            "a number in a table has more digits than can be written; use one of 64 bits"
+        ) from error
+
+
 def bare_parts(taker: LiteralTaker, parts: TableParts) -> TableParts:
     """The parts without the literals that stand beside a field; in one order, always."""
     aggregates: list[Aggregate] = []
@@ -138,7 +148,11 @@ def split_table(query: TableQuery) -> TableParts:
             limit="ORDER_FIELDS_MAX",
         )
     given = [*(column.expression for column in query.columns), *(one.key for one in query.order)]
-    folds = any(map(_folds, given)) or (query.having is not None and _folds(query.having))
+    if query.having is not None:
+        given.append(query.having)
+    for expr in given:
+        check_size(expr)
+    folds = any(map(_folds, given))
     if not folds and not query.distinct:
         return _plain(query, names)
     split = _Split(query)
@@ -153,7 +167,7 @@ def split_table(query: TableQuery) -> TableParts:
     )
     if query.distinct and folds:
         shown = set(map(repr, outputs))
-        hidden = next((i for i, one in enumerate(order) if repr(one.key) not in shown), None)
+        hidden = next((i for i, one in enumerate(order) if _words(one.key) not in shown), None)
         if hidden is not None:
             raise QueryError(
                 f"a distinct table is ordered by its columns; "
@@ -251,8 +265,8 @@ class _Split:
         # Found by their words, as 1 and 1.0 are equal and not the same.
         self._places: dict[str, FieldRef] = {}
         for expr in self._columns.values():
-            if not _folds(expr) and repr(expr) not in self._places:
-                self._places[repr(expr)] = key_place(len(self.keys))
+            if not _folds(expr) and _words(expr) not in self._places:
+                self._places[_words(expr)] = key_place(len(self.keys))
                 self.keys.append(expr)
 
     def of_column(self, expr: Expr) -> Expr:
@@ -273,11 +287,11 @@ class _Split:
         column = _named(expr, self._columns) if named else None
         if column is not None:
             return self._over_places(column, depth + 1, named=False)
-        place = self._places.get(repr(expr))
+        place = self._places.get(_words(expr))
         if place is not None:
             return place
         if isinstance(expr, Aggregate) and not expr.path:
-            place = self._places[repr(expr)] = aggregate_place(len(self.aggregates))
+            place = self._places[_words(expr)] = aggregate_place(len(self.aggregates))
             self.aggregates.append(expr)
             return place
         if isinstance(expr, FieldRef | Aggregate):

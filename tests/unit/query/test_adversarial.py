@@ -22,6 +22,7 @@ from ormdb.errors import (
     QueryError,
 )
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Arithmetic,
     ArithmeticOp,
@@ -47,7 +48,7 @@ from ormdb.ir.schema import (
     SchemaBundle,
     ThroughDef,
 )
-from ormdb.ir.table import TableColumn, TableQuery
+from ormdb.ir.table import TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import DecimalType, FloatType, IntType, JsonType, RowDict, TextType, Value
 from ormdb.model.dynamic import classes_from_bundle
 from tests.unit.query.airline import compare, field
@@ -228,6 +229,7 @@ def test_a_list_beyond_its_bound_is_refused(db: Database) -> None:
 
 # --- nesting -----------------------------------------------------------------------------------
 
+COUNT: Final = TableColumn(name="rows", expression=Aggregate(function="count"))
 LEAF: Final = compare("==", "n", 1)
 N: Final = FieldRef(path=("n",))
 
@@ -279,6 +281,55 @@ def test_nesting_without_end_is_refused(db: Database, wrap: Callable[[Expr], Exp
     for ask in asks:
         with pytest.raises(LimitError):
             ask()
+
+
+@pytest.mark.parametrize("wrap", [negated, joined, parted, or_null, related, added, called])
+def test_nesting_without_end_is_refused_in_tables_and_prepared_queries(
+    db: Database, wrap: Callable[[Expr], Expr]
+) -> None:
+    inner: Expr = N if wrap in {added, called} else LEAF
+    for _ in range(DEEP):
+        inner = wrap(inner)
+    condition = Compare(op="==", left=inner, right=N) if wrap in {added, called} else inner
+    kept = Aggregate(function="count", filter=condition)
+    plain = TableColumn(name="n", expression=N)
+    tables = [
+        TableQuery(entity="Node", columns=(TableColumn(name="v", expression=condition),)),
+        TableQuery(entity="Node", columns=(TableColumn(name="v", expression=kept),)),
+        TableQuery(entity="Node", columns=(COUNT,), filter=condition),
+        TableQuery(entity="Node", columns=(plain, COUNT), having=condition),
+        TableQuery(entity="Node", columns=(plain,), order=(TableOrder(key=condition),)),
+    ]
+    for table in tables:
+        for ask in (db.run_table, db.run_explain):
+            with pytest.raises(LimitError):
+                ask(table)
+    deep = GraphQuery(entity="Node", filter=condition)
+    with pytest.raises(LimitError):
+        db.run_prepare(deep).run_fetch({})
+    with pytest.raises(LimitError):
+        list(db.run_stream(deep, batch=3))
+
+
+def test_an_expression_that_holds_itself_twice_at_every_level_is_refused(db: Database) -> None:
+    doubled: Expr = LEAF
+    for _ in range(50):
+        doubled = And(items=(doubled, doubled))
+    query = GraphQuery(entity="Node", filter=doubled)
+    table = TableQuery(entity="Node", columns=(TableColumn(name="v", expression=doubled),))
+    with pytest.raises(LimitError):
+        db.run_table(table)
+    for ask in (db.run_fetch, db.run_count, db.run_prepare):
+        with pytest.raises(LimitError):
+            ask(query)
+
+
+def test_prepared_includes_without_end_are_refused(db: Database) -> None:
+    deep = Include(relation="friends")
+    for _ in range(DEEP):
+        deep = Include(relation="friends", includes=(deep,))
+    with pytest.raises(LimitError):
+        db.run_prepare(GraphQuery(entity="Node", includes=(deep,)))
 
 
 @pytest.mark.parametrize(
@@ -477,6 +528,28 @@ def test_a_value_beyond_reason_finds_nothing_wrong(db: Database, name: str, numb
             assert str(error)  # noqa: PT017  # either is right
             continue
         assert sorted([*kept, *dropped, *unknown]) == list(range(NODES))
+
+
+@pytest.mark.parametrize("number", range(len(VALUES)))
+def test_a_value_beyond_reason_ends_no_table_untyped(db: Database, number: int) -> None:
+    literal = Literal(value=VALUES[number])
+    made = Arithmetic(op="*", left=N, right=literal)
+    column = TableColumn(name="n", expression=N)
+    for expr in (literal, made, Aggregate(function="sum", operand=made)):
+        asked = TableColumn(name="asked", expression=expr)
+        for table in (
+            TableQuery(entity="Node", columns=(asked,)),
+            TableQuery(entity="Node", columns=(column, COUNT), order=(TableOrder(key=expr),)),
+            TableQuery(
+                entity="Node",
+                columns=(column, COUNT),
+                having=Compare(op="<", left=FieldRef(path=("rows",)), right=literal),
+            ),
+        ):
+            try:
+                db.run_table(table)
+            except OrmdbError as error:
+                assert str(error)  # noqa: PT017  # either is right
 
 
 def test_what_is_no_number_is_refused_wherever_it_stands(db: Database) -> None:
