@@ -79,7 +79,7 @@ class Tabular(Generic[E, R_co]):
     ) -> TableOrder:
         match key:
             case str():
-                return _read_order(key)
+                return read_order(key)
             case TableKey():
                 found = key.order
             case Order(spec=spec):
@@ -229,7 +229,12 @@ def _rows(count: int, what: str) -> int:
     return found
 
 
-def _read_order(text: str) -> TableOrder:
+def read_order(text: str) -> TableOrder:
+    """Return the key of an order that a text spells: an expression, perhaps with "desc" behind.
+
+    Raises:
+      ExpressionError: it spells none.
+    """
     from ormdb.model.expression_text import parse_expression
 
     begin, _, last = text.strip().rpartition(" ")
