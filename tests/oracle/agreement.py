@@ -1,6 +1,6 @@
 """One condition, asked in every kind of statement: they all have to mean the same rows.
 
-    fetch    7 3 9        count 3       exists yes      explain(analyze)  3 kept      count() 3
+    fetch    7 3 9     count 3     exists yes     explain(analyze) 3 kept     count() 3     get 7
     pages    7 | 3 | 9    limit 1  7    a snapshot, the newest commit by its number: 7 3 9
     update   those that a fetch finds in a transaction: 3 7 9 changed, and nothing else
     delete   the same: 3 7 9 are gone, nothing else is, and nothing is left to find
@@ -24,11 +24,12 @@ from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Reader, Writer
 from tests.oracle.compare import DifferenceError
-from tests.oracle.stage import Identity, Stage, found_ids, whole
+from tests.oracle.stage import Identity, Stage, found_ids, identities, whole
 from tests.oracle.values import any_value
 
 PAGE_ROWS = 3
 PAGES_MAX = 40
+GETS = 3
 _COUNT: Final = TableColumn(name="n", expression=Aggregate(function="count"))
 
 
@@ -63,6 +64,9 @@ def _told_by_reader(
     _see(list(ids[:1]), first, "the first", stage, query)
     counted = TableQuery(entity=query.entity, filter=query.filter, columns=(_COUNT,))
     _see([count], list(reader.run_table(counted).values[0]), "count()", stage, query)
+    for row in reader.run_fetch(replace(query, page=Page(limit=GETS))).dicts():
+        identity = identities(stage.names, query.entity, [row])[0]
+        _see(repr(row), repr(reader.run_get(query.entity, identity)), "get", stage, query)
     explained = reader.run_explain(query, analyze=True).root.actual
     assert explained is not None
     _see(count, explained.rows_kept, "explain", stage, query)
@@ -71,7 +75,7 @@ def _told_by_reader(
             _told_by_reader(stage, snapshot, query, ids)
         past = replace(query, as_of=stage.database.version)
         _see(list(ids), found_ids(reader, stage.names, past), "as of now", stage, query)
-    return 5
+    return 6
 
 
 def _told_by_pages(stage: Stage, query: GraphQuery, ids: Sequence[Identity]) -> int:

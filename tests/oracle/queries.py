@@ -177,9 +177,11 @@ class QueryMaker:
         if indexes and rng.random() < 0.45:
             index, flip = rng.choice(indexes), rng.random() < 0.5
             parts = index.fields[rng.choice([0, 0, 0, 1]) :] or index.fields
-            return tuple(
-                OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending != flip)
-                for part in parts
+            return self._nearly(
+                tuple(
+                    OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending != flip)
+                    for part in parts
+                )
             )
         scalars = [path for path, each, _ in self._paths(entity) if is_scalar(each.type)]
         return tuple(
@@ -190,6 +192,16 @@ class QueryMaker:
             )
             for _ in range(rng.choice([1, 1, 2, 3]))
         )
+
+    def _nearly(self, order: tuple[OrderSpec, ...]) -> tuple[OrderSpec, ...]:
+        """An order that an index has; now and then one that it nearly has."""
+        rng, number = self.rng, self.rng.randrange(len(order))
+        spec, roll = order[number], rng.random()
+        if roll < 0.2:
+            spec = replace(spec, nulls_last=rng.random() < 0.5)
+        elif roll < 0.25:
+            spec = replace(spec, descending=not spec.descending)
+        return (*order[:number], spec, *order[number + 1 :])
 
     def _select(self, entity: str) -> tuple[str, ...] | None:
         rng = self.rng
@@ -222,7 +234,8 @@ class QueryMaker:
             limit = 0 if many and rng.random() < 0.05 else limit
             kept = self._kept_orders(entity, name)
             if kept and rng.random() < 0.5:
-                condition, order, limit = None, rng.choice(kept), rng.choice([1, 2, 3, 50])
+                order, limit = self._nearly(rng.choice(kept)), rng.choice([1, 2, 3, 50])
+                condition = None
             includes.append(
                 Include(
                     relation=name,
