@@ -41,7 +41,7 @@ FULL = Plan(
     bulk_rounds=3,
 )
 QUICK = Plan(
-    sizes=Sizes(customers=200, movies=200, people=1_000, sales=20_000),
+    sizes=Sizes(customers=200, movies=200, people=1_000, sales=20_000, visits=20_000),
     case_seconds=1.0,
     turns_min=2,
     turns_max=10,

@@ -96,6 +96,12 @@ class ByDjango(ByMapper):
     def load_known(self) -> Iterable[Any]:
         return cast("Iterable[Any]", self._known.all())
 
+    def load_pages(self) -> Iterable[tuple[str, int, int, float]]:
+        count, total, most = db.models.Count("id"), db.models.Sum("seconds"), db.models.Max("paid")
+        found = self._objects.visits.values("page").order_by("page")
+        folded = found.annotate(n=count, total=total, most=most)
+        return cast("Iterable[Any]", folded.values_list("page", "n", "total", "most"))
+
     def load_movie(self, identity: int) -> Iterable[Any]:
         reviews = self._prefetch("reviews_all", self._objects.reviews.order_by("id"), "reviews")
         found: Iterable[Any] = self._objects.movies.filter(id=identity).prefetch_related(

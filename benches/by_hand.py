@@ -200,6 +200,14 @@ class ByHand(Contestant):
     def orders_of_city(self, city: str, before: int) -> list[Row]:
         return self._orders(self.select("orders_of_city", city, before, SHORT_PAGE))
 
+    # --- groups -------------------------------------------------------------------------------
+
+    def pages(self) -> list[Row]:
+        return [
+            {"page": page, "visits": visits, "seconds": seconds, "paid": paid}
+            for page, visits, seconds, paid in self.select("pages")
+        ]
+
     # --- displays -----------------------------------------------------------------------------
 
     def _add_cast(self, movies: dict[int, Row], keys: list[int]) -> None:

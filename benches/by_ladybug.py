@@ -76,6 +76,10 @@ STATEMENTS: Final[dict[str, str]] = {
         "MATCH (m:movies)-[:movies_reviews]->(v:reviews) WHERE m.id IN $keys"
         f" RETURN {_columns('reviews', 'v')} ORDER BY v.score DESC, v.id DESC"
     ),
+    "pages": (
+        "MATCH (v:visits) RETURN v.page, count(*), CAST(sum(v.seconds) AS INT64), max(v.paid)"
+        " ORDER BY v.page"
+    ),
     "orders_in_state": f"MATCH (o:orders) WHERE o.state = $p0 AND o.placed < $p1 {NEWEST}",
     "orders_between": (
         f"MATCH (o:orders) WHERE o.placed >= $p0 AND o.placed < $p1 {ORDER} ORDER BY o.placed, o.id"

@@ -96,6 +96,10 @@ class ByMapper(Contestant):
     def load_orders_of_city(self, city: str, before: int) -> Iterable[Any]:
         """Orders."""
 
+    @abstractmethod
+    def load_pages(self) -> Iterable[tuple[str, int, int, float]]:
+        """Of each page its visits, the sum of their seconds and the most that was paid."""
+
     # --- as dicts -----------------------------------------------------------------------------
 
     def get_order(self, identity: int) -> Row | None:
@@ -168,6 +172,13 @@ class ByMapper(Contestant):
     def orders_in_state(self, state: str, before: int) -> list[Row]:
         with self.reading():
             return [order_row(each) for each in self.load_orders_in_state(state, before)]
+
+    def pages(self) -> list[Row]:
+        with self.reading():
+            return [
+                {"page": page, "visits": visits, "seconds": seconds, "paid": paid}
+                for page, visits, seconds, paid in self.load_pages()
+            ]
 
     def people_between(self, low: str, high: str) -> list[Row]:
         with self.reading():

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import ormdb
 from benches.contestant import KNOWN_NAME, SHORT_PAGE, TOP, Contestant, Cost
 from benches.data import Row
-from ormdb import Database, Entity, Field, Many, One, Query, field, index, limits, many, one
+from ormdb import Database, Entity, Field, Many, One, Query, count, field, index, limits, many, one
 
 
 class Customer(Entity):
@@ -104,6 +104,16 @@ class Review(Entity):
     __indexes__ = (index("movie_id", "score"),)
 
 
+class Visit(Entity):
+    """What is counted by page."""
+
+    id: Field[int] = field(identity=True)
+    page: Field[str]
+    seconds: Field[int]
+    paid: Field[float]
+    mobile: Field[bool]
+
+
 class Product(Entity):
     """What sales point at."""
 
@@ -146,7 +156,7 @@ class Sale(Entity):
 
 
 SCHEMAS: Final[dict[str, tuple[type[Entity], ...]]] = {
-    "reads": (Customer, Order, Line, Movie, Person, Role, Review),
+    "reads": (Customer, Order, Line, Movie, Person, Role, Review, Visit),
     "sales": (Buyer, Product, Sale),
 }
 ENTITIES: Final[dict[str, type[Entity]]] = {
@@ -157,6 +167,7 @@ ENTITIES: Final[dict[str, type[Entity]]] = {
     "people": Person,
     "roles": Role,
     "reviews": Review,
+    "visits": Visit,
     "buyers": Buyer,
     "products": Product,
     "sales": Sale,
@@ -170,6 +181,12 @@ CAREERS = Person.order_by(Person.name).include(CAREER)
 BEST = Movie.reviews.order_by(Review.score.desc()).limit(TOP)
 RATED = Movie.order_by(Movie.title).include(BEST)
 NEWEST = Order.order_by(Order.placed.desc()).limit(SHORT_PAGE)
+PAGES = Visit.all().table(
+    Visit.page,
+    count().named("visits"),
+    Visit.seconds.sum().named("seconds"),
+    Visit.paid.max().named("paid"),
+)
 KNOWN = Customer.where(Customer.name == KNOWN_NAME)
 
 
@@ -252,6 +269,14 @@ class ByOrmdb(Contestant):
         return self._fetch(
             NEWEST.where(Order.customer[Customer.city] == city, Order.placed < before)
         )
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def pages(self) -> list[Row]:
+        found = self.db.table(PAGES)
+        if self._costs is not None:
+            self._costs.append(Cost(found.statistics.engine_calls, found.statistics.keys_read))
+        return found.to_dicts()
 
     # --- writes -------------------------------------------------------------------------------
 

@@ -89,6 +89,12 @@ class ByPeewee(ByMapper):
     def load_known(self) -> Iterable[Any]:
         return cast("Iterable[Any]", self._known.clone())
 
+    def load_pages(self) -> Iterable[tuple[str, int, int, float]]:
+        visit, fold = MODELS["visits"], pw.fn
+        columns = visit.page, fold.COUNT(visit.id), fold.SUM(visit.seconds), fold.MAX(visit.paid)
+        query = visit.select(*columns).group_by(visit.page).order_by(visit.page)
+        return cast("Iterable[Any]", query.tuples())
+
     def load_movie(self, identity: int) -> Iterable[Any]:
         movie = Movie.select().where(Movie.id == identity)
         cast_ = Role.select().order_by(Role.billing)

@@ -71,6 +71,12 @@ Person, Role, Review = CLASSES["people"], CLASSES["roles"], CLASSES["reviews"]
 NEWEST: Final[Any] = (
     sa.select(Order).order_by(Order.placed.desc(), Order.id.desc()).limit(SHORT_PAGE)
 )
+Visit: Final[Any] = CLASSES["visits"]
+PAGES: Final[Any] = (
+    sa.select(Visit.page, sa.func.count(), sa.func.sum(Visit.seconds), sa.func.max(Visit.paid))
+    .group_by(Visit.page)
+    .order_by(Visit.page)
+)
 KNOWN: Final[Any] = sa.select(Customer).where(Customer.name == KNOWN_NAME)
 
 
@@ -115,6 +121,10 @@ class BySqlalchemy(ByMapper):
 
     def load_known(self) -> Iterable[Any]:
         return self._all(KNOWN)
+
+    def load_pages(self) -> Iterable[tuple[str, int, int, float]]:
+        found: Iterable[tuple[str, int, int, float]] = self._session.execute(PAGES)
+        return found
 
     def load_movie(self, identity: int) -> Iterable[Any]:
         graph = (

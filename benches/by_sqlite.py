@@ -65,6 +65,9 @@ STATEMENTS: Final[dict[str, str]] = {
         " FROM orders o CROSS JOIN customers c ON c.id = o.customer_id"
         " WHERE c.city = ? AND o.placed < ? ORDER BY o.placed DESC, o.id DESC LIMIT ?"
     ),
+    "pages": (
+        "SELECT page, count(*), sum(seconds), max(paid) FROM visits GROUP BY page ORDER BY page"
+    ),
 }
 
 

@@ -5,8 +5,8 @@
         number 1     customers("customer 0000077", 50)
 
 To add one, write its method in `benches.contestant`, in each contestant that can do it, and a line
-here; nothing else knows the cases by name.  Aggregates (per parent, and grouped over all sales)
-belong at the end of READS once ormdb computes them.
+here; nothing else knows the cases by name.  Aggregates per parent belong at the end of READS once
+ormdb computes them.
 """
 
 from __future__ import annotations
@@ -220,6 +220,12 @@ READS: Final[tuple[Case, ...]] = (
         detail="the 20 newest orders of customers of a city before a moment",
         calls=20,
         unit="µs",
+    ),
+    Case(
+        name="group-by over 300,000 rows",
+        method="pages",
+        arguments=_nothing,
+        detail="2,000 pages: visits counted, seconds added, the most that was paid",
     ),
 )
 

@@ -130,6 +130,13 @@ class Contestant(ABC):
     def orders_of_city(self, city: str, before: int) -> list[Row]:
         """A SHORT_PAGE of the orders of a city's customers, placed before, newest first."""
 
+    # --- groups -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def pages(self) -> list[Row]:
+        """Of each `page`, by name, how many `visits` it has, their `seconds` added up, and the most
+        that was `paid`."""
+
     # --- writes, durable when they return -----------------------------------------------------
 
     @abstractmethod

@@ -3,6 +3,7 @@
     customers 1,000 ──< orders 20,000 ──< lines 100,000    trees of 50 or 500 customers
     movies 2,000 ──< roles 40,000 >── people 8,000         many to many; a role has its own fields
        └──< reviews 120,000                                each with a score, many of them equal
+    visits 300,000 × 5 fields, of 2,000 pages                no index, nothing refers to them
     sales 300,000 × 12 fields                              two indexes, two foreign keys, one unique
        ├── buyers 1,000
        └── products 2,000
@@ -43,6 +44,8 @@ class Sizes:
     people: int = 8_000
     products: int = 2_000
     sales: int = 300_000
+    visits: int = 300_000
+    pages: int = 2_000
 
     @property
     def orders(self) -> int:
@@ -179,6 +182,21 @@ def products(sizes: Sizes) -> list[Row]:
     ]
 
 
+def visits(sizes: Sizes) -> list[Row]:
+    """Visits of pages, which nothing refers to and no index knows."""
+    rng = random.Random(SEED + 7)
+    return [
+        {
+            "id": number,
+            "page": f"/page/{rng.randrange(sizes.pages):05}",
+            "seconds": rng.randrange(600),
+            "paid": rng.randrange(10_000) / 100,
+            "mobile": rng.random() < 0.5,
+        }
+        for number in range(1, sizes.visits + 1)
+    ]
+
+
 def sales(sizes: Sizes) -> Iterator[Row]:
     """Twelve fields; `code` is unique, `sold` and (`region`, `amount`) are indexed."""
     rng = random.Random(SEED + 3)
@@ -207,6 +225,7 @@ MAKERS: Final[dict[str, Callable[[Sizes], Iterable[Row]]]] = {
     "people": people,
     "roles": roles,
     "reviews": reviews,
+    "visits": visits,
     "buyers": customers,
     "products": products,
     "sales": sales,

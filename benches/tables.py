@@ -85,6 +85,9 @@ TABLES: Final[Mapping[str, Table]] = {
         references={"movie_id": "movies"},
         indexes=(("movie_id",), ("movie_id", "score")),
     ),
+    "visits": Table(
+        columns={"id": "int", "page": "text", "seconds": "int", "paid": "real", "mobile": "bool"}
+    ),
     "buyers": Table(columns=_PERSONAL, unique=("name",)),
     "products": Table(columns={"id": "int", "name": "text"}),
     "sales": Table(
@@ -110,7 +113,7 @@ TABLES: Final[Mapping[str, Table]] = {
 
 # Parents first, which is the order of loading.
 WORLDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "reads": ("customers", "orders", "lines", "movies", "people", "roles", "reviews"),
+    "reads": ("customers", "orders", "lines", "movies", "people", "roles", "reviews", "visits"),
     "sales": ("buyers", "products", "sales"),
 }
 

@@ -39,6 +39,8 @@ SMALL = Sizes(
     people=60,
     products=20,
     sales=500,
+    visits=300,
+    pages=20,
 )
 PLAN = Plan(
     sizes=SMALL,
