@@ -136,7 +136,33 @@ class QueryMaker:
             parts += self._as_indexed(entity)
             rng.shuffle(parts)
             return parts[0] if len(parts) == 1 else And(items=tuple(parts))
+        if roll < 0.75 and (asked := self._found_by_related(entity)) is not None:
+            return asked
         return maker.condition(rng.choice([0, 1, 2, 3, 5]))
+
+    def _found_by_related(self, entity: str) -> Expr | None:
+        """A question about related rows that an access path can begin with: it names a few of
+        them by what is indexed there."""
+        rng = self.rng
+        # To one row or back from it, over a relation or an edge entity: each as often.
+        by_kind: dict[str, list[str]] = {}
+        for name in self._ways(entity):
+            by_kind.setdefault(self._names.way(entity, name)[0], []).append(name)
+        if not by_kind:
+            return None
+        way = rng.choice(by_kind[rng.choice(sorted(by_kind))])
+        target = self._names.way(entity, way)[2]
+        fields = self._indexed_fields(target)
+        rows = self._mirror.sample(target, fields)
+        if not fields or not rows:
+            return None
+        name, row, maker = rng.choice(fields), rng.choice(rows), self._maker(target, _NESTED_MAX)
+        kept = maker.field_kept((name,), self._names.field(target, name).type, row[name])
+        more = (maker.condition(1),) if rng.random() < 0.2 else ()
+        asked = Related(kind="any", path=(way,), filter=And(items=(kept, *more)))
+        if rng.random() < 0.3:
+            return And(items=(asked, self._maker(entity).condition(1)))
+        return asked
 
     def _as_indexed(self, entity: str) -> list[Expr]:
         """What makes indexes usable that hold some rows only, or their tokens."""
