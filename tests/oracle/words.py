@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -14,9 +15,14 @@ _STOP_WORDS: Final = frozenset(_STOP_TEXT.split())
 _ENDS: Final = (("ing", 3), ("ed", 2), ("es", 2), ("s", 1))
 
 
-def words_of(texts: Sequence[str | None]) -> list[str]:
+def words_of(texts: Sequence[str | None]) -> Sequence[str]:
+    return _cut(" ".join(text for text in texts if text is not None))
+
+
+@functools.lru_cache(maxsize=4096)  # SQLite asks for the same texts again and again
+def _cut(text: str) -> Sequence[str]:
     found: list[str] = []
-    for run in re.findall(r"\w+", " ".join(text for text in texts if text is not None).lower()):
+    for run in re.findall(r"\w+", text.lower()):
         if run in _STOP_WORDS:
             continue
         kept = next((n for end, n in _ENDS if run.endswith(end) and len(run) - n >= 3), 0)
