@@ -77,14 +77,6 @@ def is_of_related(expr: Aggregate) -> bool:
     return bool(expr.path)
 
 
-def refuse_related(expr: Aggregate) -> NoReturn:
-    """Raise QueryError: related rows are not folded yet."""
-    raise QueryError(
-        f"{expr.function}() of related rows over {'.'.join(expr.path)} is not built yet; "
-        "include the relation and fold it in the program"
-    )
-
-
 def refuse_aggregate(expr: Aggregate) -> NoReturn:
     """Raise QueryError: there is one row, and no group of rows."""
     raise QueryError(

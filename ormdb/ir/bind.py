@@ -27,7 +27,7 @@ from ormdb.errors import LimitError, ParameterError, ValueTypeError
 from ormdb.ir.check import checker
 from ormdb.ir.expr import Aggregate, Expr, InList, Literal, NamedParam, Related
 from ormdb.ir.expression_type import check_size, walk
-from ormdb.ir.graph import GraphQuery, Include
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.show import show_value
 from ormdb.ir.value import DecimalType, ListType, Type, Value
@@ -140,6 +140,8 @@ def bind_query(query: GraphQuery, values: Mapping[str, Value]) -> GraphQuery:
             before=_bound(page.before, values),
         ),
         includes=tuple([_bound_include(node, values) for node in query.includes]),
+        order=_bound_order(query.order, values),
+        derived=_bound_derived(query.derived, values),
     )
 
 
@@ -150,7 +152,24 @@ def _bound_include(node: Include, values: Mapping[str, Value]) -> Include:
         limit=_bound(node.limit, values),
         offset=_bound(node.offset, values) or 0,
         includes=tuple([_bound_include(each, values) for each in node.includes]),
+        order=_bound_order(node.order, values),
+        derived=_bound_derived(node.derived, values),
     )
+
+
+def _bound_order(
+    order: tuple[OrderSpec, ...], values: Mapping[str, Value]
+) -> tuple[OrderSpec, ...]:
+    return tuple(
+        spec if spec.path is not None else replace(spec, key=_bound_expression(spec.key, values))
+        for spec in order
+    )
+
+
+def _bound_derived(
+    derived: tuple[Derived, ...], values: Mapping[str, Value]
+) -> tuple[Derived, ...]:
+    return tuple(replace(one, value=_bound_expression(one.value, values)) for one in derived)
 
 
 def _bound_filter(expr: Expr | None, values: Mapping[str, Value]) -> Expr | None:
@@ -190,12 +209,22 @@ def _occurrences(query: GraphQuery) -> Iterator[tuple[NamedParam, bool]]:
     for cursor in (page.after, page.before):
         if isinstance(cursor, NamedParam):
             yield cursor, True
+    for expr in _calculated(query):
+        yield from _in_expression(expr)
     for node in _include_nodes(query.includes):
         if node.filter is not None:
             yield from _in_expression(node.filter)
         for number in (node.limit, node.offset):
             if isinstance(number, NamedParam):
                 yield number, False
+        for expr in _calculated(node):
+            yield from _in_expression(expr)
+
+
+def _calculated(part: GraphQuery | Include) -> Iterator[Expr]:
+    """What stands in orders and derived values."""
+    yield from (spec.key for spec in part.order if spec.path is None)
+    yield from (one.value for one in part.derived)
 
 
 def _include_nodes(includes: Sequence[Include]) -> Iterator[Include]:

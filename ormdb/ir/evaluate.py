@@ -47,10 +47,10 @@ from typing import Any, Final, TypeAlias, assert_never, cast
 from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.errors import QueryError, ValueRangeError
-from ormdb.ir.aggregates import refuse_aggregate
+from ormdb.ir.aggregates import fold, refuse_aggregate
 from ormdb.ir.buckets import bucket
 from ormdb.ir.check import checker
-from ormdb.ir.coerce import coerce_value
+from ormdb.ir.coerce import coerce_value, literal_type
 from ormdb.ir.documents import (
     compare_json,
     contains_document,
@@ -86,7 +86,7 @@ from ormdb.ir.function_type import SEARCHES, is_extract
 from ormdb.ir.patterns import read_pattern
 from ormdb.ir.search import read_search
 from ormdb.ir.show import show_value
-from ormdb.ir.value import DecimalType, EnumType, Type, Value
+from ormdb.ir.value import DecimalType, EnumType, IntType, Type, Value
 
 __all__ = [
     "Resolve",
@@ -205,20 +205,37 @@ class _Evaluation:
                 return self._call(expr)
             case Related():
                 return self._related(expr)
-            case Aggregate():
+            case Aggregate(path=()):
                 refuse_aggregate(expr)
+            case Aggregate():
+                return self._folded(expr)
         assert_never(expr)
 
-    def _related(self, expr: Related) -> bool:
-        found = self.find(expr.path)
+    def _folded(self, expr: Aggregate) -> Value:
+        within = [
+            one
+            for one in self._about_related(expr.path)
+            if expr.filter is None or one.value(expr.filter) is True
+        ]
+        if expr.operand is None:
+            return len(within)
+        values = [one.value(expr.operand) for one in within]
+        kinds = (literal_type(value) for value in values if value is not None)
+        # Of values alone the type is known as well as it has to be, but for the order of enums.
+        kind = next(kinds, IntType())
+        return fold(expr.function, values, kind, distinct=expr.distinct)
+
+    def _about_related(self, path: tuple[str, ...]) -> list[_Evaluation]:
+        found = self.find(path)
         rows: Sequence[Any] = () if found is None else (found,)
         if isinstance(found, list | tuple):
             rows = cast("Sequence[Any]", found)
+        return [_Evaluation(_Nested(row), self.parameters, self.clock, None) for row in rows]
+
+    def _related(self, expr: Related) -> bool:
         inner = expr.filter
         truths = [
-            inner is None
-            or _Evaluation(_Nested(row), self.parameters, self.clock, None).value(inner) is True
-            for row in rows
+            inner is None or one.value(inner) is True for one in self._about_related(expr.path)
         ]
         if expr.kind == "all":
             return all(truths)

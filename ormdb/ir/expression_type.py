@@ -25,7 +25,7 @@ from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
 from ormdb.errors import LimitError, ParameterError, QueryError
-from ormdb.ir.aggregates import aggregate_type, is_of_related, refuse_aggregate, refuse_related
+from ormdb.ir.aggregates import aggregate_type, is_of_related, refuse_aggregate
 from ormdb.ir.coerce import ANY_DECIMAL, a_type, coerce_value, is_nan, literal_type
 from ormdb.ir.expr import (
     Aggregate,
@@ -161,7 +161,7 @@ def coerce_literals(
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Every node of an expression, itself first; not those about the rows of a `Related`.
+    """Every node of an expression, itself first; not those about related rows.
 
     Raises:
       LimitError: there are more than EXPRESSION_NODES_MAX.
@@ -218,6 +218,8 @@ def _children(expr: Expr) -> tuple[Expr, ...]:
             return items
         case Call(arguments=arguments):
             return arguments
+        case Aggregate(path=(_, *_)):
+            return ()
         case Aggregate(operand=operand, filter=filter_):
             return tuple(part for part in (operand, filter_) if part is not None)
     assert_never(expr)
@@ -309,13 +311,21 @@ class _Checker:
 
     def _aggregate(self, expr: Aggregate, depth: int) -> Typed:
         if is_of_related(expr):
-            refuse_related(expr)
+            return self._of_related(expr, depth)
         if not self._of_group:
             refuse_aggregate(expr)
         self._of_group = False  # inside is a row again
         operand = None if expr.operand is None else self.visit(expr.operand, depth + 1)
         kept = None if expr.filter is None else self._condition(expr.filter, depth)
         self._of_group = True
+        return aggregate_type(expr, operand, None if kept is None else kept.expr)
+
+    def _of_related(self, expr: Aggregate, depth: int) -> Typed:
+        scope, around = self._scope.follow(expr.path), (self._scope, self._of_group)
+        self._scope, self._of_group = scope, False
+        operand = None if expr.operand is None else self.visit(expr.operand, depth + 1)
+        kept = None if expr.filter is None else self._condition(expr.filter, depth)
+        self._scope, self._of_group = around
         return aggregate_type(expr, operand, None if kept is None else kept.expr)
 
     def _condition(self, expr: Expr, depth: int) -> Typed:

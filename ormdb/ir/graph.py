@@ -30,9 +30,23 @@ class OrderSpec:
     """One key of an order.  NULL sorts before every value, so last when descending, unless
     `nulls_last` says otherwise."""
 
-    key: FieldRef
+    key: Expr
     descending: bool = False
     nulls_last: bool | None = None
+
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """The path of a key that is a field; None of one that is calculated."""
+        return self.key.path if isinstance(self.key, FieldRef) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A value to show with each row under a name of its own: calculated from the row, from what
+    its paths lead to, or folded from related rows."""
+
+    name: str
+    value: Expr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +75,7 @@ class Include:
     offset: int | NamedParam = 0
     select: tuple[str, ...] | None = None
     includes: tuple[Include, ...] = ()
+    derived: tuple[Derived, ...] = ()
 
     @property
     def name(self) -> str:
@@ -90,5 +105,6 @@ class GraphQuery:
     page: Page = Page()
     select: tuple[str, ...] | None = None
     includes: tuple[Include, ...] = ()
+    derived: tuple[Derived, ...] = ()
     as_of: AsOf | None = None
     budget: FanoutBudget = FanoutBudget()

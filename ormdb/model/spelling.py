@@ -136,6 +136,9 @@ def _shape_steps(query: GraphQuery | Include) -> Iterator[str]:
         yield f"select({', '.join(query.select)})"
     if query.includes:
         yield f"include({', '.join(map(spell_include, query.includes))})"
+    if query.derived:
+        values = [f"{one.name}={spell_expression(one.value)}" for one in query.derived]
+        yield f"derive({', '.join(values)})"
 
 
 def _spell_budget(budget: FanoutBudget) -> str:

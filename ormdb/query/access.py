@@ -149,9 +149,9 @@ def row_order(
     """
     if not order:
         return bool(tie_descending)
-    if entity.int_identity_slot is None or order[0].key.path != entity.entity.identity:
+    if entity.int_identity_slot is None or order[0].path != entity.entity.identity:
         return None
-    if any(len(spec.key.path) > 1 for spec in order):
+    if any(spec.path is None or len(spec.path) > 1 for spec in order):
         return None  # ordered ways read nothing but their rows to know the order
     return order[0].descending  # no two rows are equal in it, so further keys decide nothing
 
@@ -361,7 +361,7 @@ def _serves(
     if len(columns) != len(order):
         return None
     for (name, stored_descending), spec in zip(columns, order, strict=True):
-        if spec.key.path != (name,) or spec.descending != (stored_descending != descending):
+        if spec.path != (name,) or spec.descending != (stored_descending != descending):
             return None
         natural = spec.nulls_last is None or spec.nulls_last == spec.descending
         if entity.fields[name].optional and not natural:

@@ -107,7 +107,7 @@ class GraphAnswer:
 
 def _dicts(node: NodeResult) -> list[RowDict]:
     columns = [_linked(child) for child in node.children]
-    return node.plan.dicts(node.level.rows, *columns)
+    return node.plan.dicts(node.level.rows, *columns, *node.derived)
 
 
 def _linked(child: NodeResult) -> list[RowDict | None] | list[list[RowDict]]:
@@ -131,7 +131,7 @@ def _gather_blocks(node: NodeResult, entities: list[EntityBlock], edges: list[Ed
             fields=plan.block_fields,
             identity=plan.entity.entity.identity,
             types=plan.block_types,
-            columns=plan.columns(node.level.rows),
+            columns=(*plan.columns(node.level.rows), *node.derived),
         )
     )
     if plan.path:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from ormdb.clock import Clock
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import And, Expr, FieldRef, Related
+from ormdb.ir.expr import Aggregate, And, Expr, FieldRef, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import RowDict, Value
@@ -197,18 +197,24 @@ class _Compiler:
         near, far = self._filters(scope, logical)
         order = scope.order(logical.order)
         scope.need(slots)
+        derived = scope.derived(logical.derived)
         names = _selected(logical)
         children = [self._child(scope, child) for child in logical.children]
         expand = None if logical.step is None else self._expand(logical.step, logical, scope)
-        dicts, columns = self._builders(scope, names, [child.name for child in children])
+        shown = [child.name for child in children]
+        shown.extend(() if derived is None else derived.names)
+        dicts, columns = self._builders(scope, names, shown)
         return NodePlan(
             number=number,
             name=logical.name,
             path=logical.path,
             entity=entity,
             fields=names.shown,
-            block_fields=names.with_identity,
-            block_types=tuple(entity.fields[name].type for name in names.with_identity),
+            block_fields=(*names.with_identity, *(() if derived is None else derived.names)),
+            block_types=(
+                *(entity.fields[name].type for name in names.with_identity),
+                *(() if derived is None else derived.types),
+            ),
             decoder=entity.codec.decoder(scope.slots),
             dicts=dicts,
             columns=columns,
@@ -219,6 +225,7 @@ class _Compiler:
             relation_name="" if logical.step is None else logical.step.name,
             to_one=logical.step is not None and logical.step.single,
             children=children,
+            derived=derived,
         )
 
     def _child(self, scope: NodeScope, logical: LogicalNode) -> NodePlan:
@@ -272,7 +279,8 @@ class _Compiler:
     def _builders(
         self, scope: NodeScope, names: _Selection, children: list[str]
     ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """The functions that turn decoded rows into dicts and into columns."""
+        """The functions that turn decoded rows into dicts and into columns; `children` name what
+        comes with each row besides: what includes reach, then what is derived."""
         translator = scope.translator()
 
         def code_of(name: str) -> str:
@@ -319,7 +327,7 @@ class _Selection:
 
 def _reads_other_rows(expr: Expr) -> bool:
     return any(
-        isinstance(node, Related) or (isinstance(node, FieldRef) and len(node.path) > 1)
+        isinstance(node, Related | Aggregate) or (isinstance(node, FieldRef) and len(node.path) > 1)
         for node in walk(expr)
     )
 

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 
+from ormdb.ir.value import Value
 from ormdb.query.budget import Spending
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
@@ -56,6 +57,7 @@ class NodeResult:
     offsets: list[int] | None
     targets: Sequence[int]
     children: list[NodeResult]
+    derived: Sequence[list[Value]] = ()
 
 
 class Execution:
@@ -98,6 +100,8 @@ class Execution:
     def _expand_children(self, parent: NodeResult) -> None:
         if self._trace is not None:
             self._trace.note_level(parent.plan, len(parent.level.rows))
+        if parent.plan.derived is not None:
+            parent.derived = self._sieve.derived(parent.plan.derived, parent.level)
         for plan in parent.plan.children:
             result = self._expand(plan, parent.level)
             self.spending.add_rows(plan.path, len(result.level.rows))

@@ -32,6 +32,7 @@ from ormdb.query.plan import (
     Access,
     Expand,
     FilterPlan,
+    FoldPlan,
     Hop,
     NodePlan,
     QueryPlan,
@@ -48,7 +49,7 @@ def plan_hops(plan: QueryPlan) -> int:
 
 def root_hops(root: NodePlan, access: Access) -> int:
     """The engine calls of the roots alone, reached by one way."""
-    own = access_hops(access) + _filter_hops(root)
+    own = access_hops(access) + _filter_hops(root) + _derived_hops(root)
     if not access.ordered:
         own += hop_calls(root.order.hops)  # an ordered way reads no other rows to sort
     return own
@@ -63,7 +64,7 @@ def include_hops(node: NodePlan) -> int:
     """The engine calls of one include alone."""
     expand = node.expand
     assert expand is not None
-    own = _expand_hops(expand) + _filter_hops(node)
+    own = _expand_hops(expand) + _filter_hops(node) + _derived_hops(node)
     if expand.kind != "to_one":
         own += hop_calls(node.order.hops)
     return own
@@ -131,13 +132,20 @@ def _filter_hops(node: NodePlan) -> int:
     return sum(hop_calls(each.hops) for each in filters if each is not None)
 
 
+def _derived_hops(node: NodePlan) -> int:
+    return 0 if node.derived is None else hop_calls(node.derived.hops)
+
+
 def hop_calls(hops: tuple[Hop | RelatedHop, ...]) -> int:
     return sum(map(_hop_calls, hops))
 
 
 def _hop_calls(hop: Hop | RelatedHop) -> int:
     if isinstance(hop, RelatedHop):
-        return _expand_hops(hop.expand) + (0 if hop.filter is None else hop_calls(hop.filter.hops))
+        inner = 0 if hop.filter is None else hop_calls(hop.filter.hops)
+        if isinstance(hop.asked, FoldPlan):
+            inner += hop_calls(hop.asked.hops)
+        return _expand_hops(hop.expand) + inner
     return 1 if hop.inverse else _forward_hops(hop.relation)
 
 

@@ -22,14 +22,17 @@ from dataclasses import dataclass
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
-from ormdb.ir.expr import And, Arithmetic, Call, Expr, FieldRef, Related
+from ormdb.ir.coerce import a_type
+from ormdb.ir.expr import Aggregate, And, Arithmetic, Call, Expr, FieldRef, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.function_type import TESTS
-from ormdb.ir.graph import GraphQuery, Include, OrderSpec
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
+from ormdb.ir.value import is_scalar
 from ormdb.query.resolve import (
     Step,
     check_filter,
     check_sortable,
+    check_value,
     find_entity,
     find_field,
     find_step,
@@ -56,6 +59,7 @@ class LogicalNode:
     select: tuple[str, ...] | None
     limited: bool  # whether it has a limit, of all rows or of each parent's
     children: tuple[LogicalNode, ...] = ()
+    derived: tuple[Derived, ...] = ()
 
 
 def build_logical(layout: Layout, query: GraphQuery, taker: LiteralTaker) -> LogicalNode:
@@ -67,7 +71,9 @@ def build_logical(layout: Layout, query: GraphQuery, taker: LiteralTaker) -> Log
     """
     entity = find_entity(layout, query.entity)
     limited = query.page.limit is not None
-    asked = _Asked((), "", query.filter, query.order, query.select, query.includes, limited)
+    asked = _Asked(
+        (), "", query.filter, query.order, query.select, query.includes, limited, query.derived
+    )
     return _node(layout, entity, None, asked, taker)
 
 
@@ -93,6 +99,8 @@ def cannot_fail(layout: Layout, entity: EntityLayout, expr: Expr) -> bool:
             return False
         if isinstance(node, FieldRef) and not is_stored(follow_path(layout, entity, node.path)[1]):
             return False
+        if isinstance(node, Aggregate):
+            return False  # a sum may be too large
         if isinstance(node, Related) and node.filter is not None:
             target = follow_relations(layout, entity, node.path)[-1].target
             if not cannot_fail(layout, target, node.filter):
@@ -111,6 +119,7 @@ class _Asked:
     select: tuple[str, ...] | None
     includes: tuple[Include, ...]
     limited: bool
+    derived: tuple[Derived, ...]
 
 
 def _node(
@@ -134,6 +143,7 @@ def _node(
         select=asked.select,
         limited=asked.limited,
         children=_children(layout, entity, asked, taker),
+        derived=asked.derived,
     )
 
 
@@ -142,6 +152,15 @@ def _children(
 ) -> tuple[LogicalNode, ...]:
     children: list[LogicalNode] = []
     taken = set(entity.fields)
+    for one in asked.derived:
+        if one.name in taken or not one.name:
+            raise QueryError(
+                f"{entity.name} shows something else as {one.name!r}; "
+                "give the derived value another name",
+                entity=entity.name,
+            )
+        taken.add(one.name)
+        check_value(layout, entity, one.value)
     for include in asked.includes:
         if include.name in taken:
             raise QueryError(
@@ -166,6 +185,7 @@ def _children(
             include.select,
             include.includes,
             limited=include.limit is not None,
+            derived=include.derived,
         )
         children.append(_node(layout, step.target, step, wanted, taker))
     return tuple(children)
@@ -175,5 +195,14 @@ def _check_order(layout: Layout, entity: EntityLayout, order: tuple[OrderSpec, .
     if len(order) > limits.ORDER_FIELDS_MAX:
         raise LimitError(f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(order)}")
     for spec in order:
-        _, definition = follow_path(layout, entity, spec.key.path)
-        check_sortable(entity, spec.key.path, definition)
+        if spec.path is not None:
+            _, definition = follow_path(layout, entity, spec.path)
+            check_sortable(entity, spec.path, definition)
+            continue
+        kind = check_value(layout, entity, spec.key)[1]
+        if not is_scalar(kind):
+            raise QueryError(
+                f"an order of {entity.name} is by {a_type(kind)}, which has none; "
+                "order by a scalar",
+                entity=entity.name,
+            )

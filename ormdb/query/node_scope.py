@@ -14,23 +14,70 @@ Invariants (held by tests/unit/query/test_compile.py):
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ormdb.clock import Clock
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import Expr, FieldRef, Related
-from ormdb.ir.graph import OrderSpec
+from ormdb.ir.expr import Aggregate, Expr, FieldRef, Related
+from ormdb.ir.graph import Derived, OrderSpec
 from ormdb.ir.schema import FieldDef
-from ormdb.query.plan import Expand, FilterPlan, Hop, OrderPlan, RelatedHop, SortKey
-from ormdb.query.resolve import Step, check_sortable, follow_path, follow_relations
+from ormdb.ir.value import (
+    BoolType,
+    BytesType,
+    DateType,
+    DecimalType,
+    DurationType,
+    EnumType,
+    FloatType,
+    IntType,
+    TextType,
+    TimestampType,
+    TimeType,
+    Type,
+    UuidType,
+)
+from ormdb.query.plan import (
+    DerivedPlan,
+    Expand,
+    FilterPlan,
+    FoldPlan,
+    Hop,
+    OrderPlan,
+    RelatedHop,
+    SortKey,
+)
+from ormdb.query.resolve import (
+    Step,
+    check_sortable,
+    check_value,
+    follow_path,
+    follow_relations,
+)
 from ormdb.storage.asking import Question
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.expressions import Place, Translator, paths_of
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
-from ormdb.storage.records import is_stored, slot_type
+from ormdb.storage.records import fresh_json, holds_json, is_stored, slot_type
 
+# The classes of the values of a calculated key, as a cursor holds them.
+KEY_CLASSES: Final[dict[type[Type], type]] = {
+    BoolType: bool,
+    BytesType: bytes,
+    DateType: datetime.date,
+    DecimalType: decimal.Decimal,
+    DurationType: datetime.timedelta,
+    FloatType: float,
+    IntType: int,
+    TextType: str,
+    TimeType: datetime.time,
+    TimestampType: datetime.datetime,
+    UuidType: uuid.UUID,
+}
 # Per parameter of a query: what gives it its stored form.
 Parameters: TypeAlias = dict[int, FieldDef | Question]
 
@@ -80,14 +127,19 @@ class NodeScope:
         types: list[Any] = []
         stored = True
         for spec in order:
-            path = spec.key.path
-            _, definition = follow_path(self._layout, self.entity, path)
-            check_sortable(self.entity, path, definition)
             translator = self.translator()
-            code, nullable = translator.value(FieldRef(path=path))
+            path = spec.path
+            if path is None:
+                code, nullable, held = self._calculated_key(translator, spec.key)
+                stored = False
+            else:
+                _, definition = follow_path(self._layout, self.entity, path)
+                check_sortable(self.entity, path, definition)
+                code, nullable = translator.value(spec.key)
+                held = slot_type(definition.type)
+                stored = stored and len(path) == 1 and is_stored(definition)
             codes.append((code, nullable, spec, translator.bindings))
-            types.append(slot_type(definition.type) | None)
-            stored = stored and len(path) == 1 and is_stored(definition)
+            types.append(held | None)
         arguments, loop = self.loop()
         keys: list[SortKey] = []
         for code, nullable, spec, bindings in codes:
@@ -97,6 +149,39 @@ class NodeScope:
             keys.append(SortKey(column, spec.descending, nulls_last == spec.descending, nullable))
         tie_descending = bool(order) and order[-1].descending
         return OrderPlan(tuple(keys), self.take_hops(), tie_descending, tuple(types), order, stored)
+
+    def _calculated_key(self, translator: Translator, key: Expr) -> tuple[str, bool, Any]:
+        """Source of a key that is no field, whether it may be None, and the class of its values."""
+        checked, kind = check_value(self._layout, self.entity, key)
+        code = translator.canonical(checked)
+        if isinstance(kind, EnumType):
+            positions = translator.bind("e", {name: at for at, name in enumerate(kind.variants)})
+            return f"{positions}.get({code})", True, int
+        return code, True, KEY_CLASSES[type(kind)]
+
+    def derived(self, derived: tuple[Derived, ...]) -> DerivedPlan | None:
+        """The functions that give values under names of their own."""
+        if not derived:
+            return None
+        codes: list[tuple[str, dict[str, Any]]] = []
+        types: list[Type] = []
+        for one in derived:
+            translator = self.translator()
+            checked, kind = check_value(self._layout, self.entity, one.value)
+            types.append(kind)
+            code = translator.canonical(checked)
+            if holds_json(kind):
+                code = f"{translator.bind('fresh', fresh_json)}({code})"  # the row may be kept
+            codes.append((code, translator.bindings))
+        arguments, loop = self.loop()
+        columns = [
+            compile_function(
+                f"def column({arguments}):\n    return [{code} for {loop}]\n", "column", bindings
+            )
+            for code, bindings in codes
+        ]
+        names = tuple(one.name for one in derived)
+        return DerivedPlan(names, tuple(types), tuple(columns), self.take_hops())
 
     def need(self, slots: Iterable[int]) -> None:
         """Decode these as well."""
@@ -120,23 +205,43 @@ class NodeScope:
         return Place(f"h{number}_", definition, steps[-1].target, maybe_missing=True)
 
     def related(self, expr: Related) -> str:
+        return f"h{self._asked_of(expr, expr.path, expr.filter)}_"
+
+    def folded(self, expr: Aggregate) -> str:
+        return f"h{self._asked_of(expr, expr.path, expr.filter)}_"
+
+    def _asked_of(
+        self, expr: Related | Aggregate, path: tuple[str, ...], condition: Expr | None
+    ) -> int:
+        """The hop of what is asked of related rows, or folded from them."""
         asking = encode_node(expr)
         number = self._asked.get(asking)
-        if number is None:
-            steps = follow_relations(self._layout, self.entity, expr.path)
-            parent, step = self._hop_along(expr.path, steps[:-1]), steps[-1]
-            self._slots_of(parent).update(departure_slots(step))
-            inner = NodeScope(self._layout, step.target, self._clock, self._params)
-            asked = None if expr.filter is None else inner.filter(expr.filter)
-            expand = reach(self._layout, step, self._clock)
-            inner.need(arrival_slots(step))
-            decoder = step.target.codec.decoder(inner.slots)
-            number = len(self._hops)
-            self._hops.append(
-                RelatedHop(expr.path, parent, expand, decoder, asked, expr.kind, step.target)
-            )
-            self._asked[asking] = number
-        return f"h{number}_"
+        if number is not None:
+            return number
+        steps = follow_relations(self._layout, self.entity, path)
+        parent, step = self._hop_along(path, steps[:-1]), steps[-1]
+        self._slots_of(parent).update(departure_slots(step))
+        inner = NodeScope(self._layout, step.target, self._clock, self._params)
+        kept = None if condition is None else inner.filter(condition)
+        asked = expr.kind if isinstance(expr, Related) else inner.fold(expr)
+        expand = reach(self._layout, step, self._clock)
+        inner.need(arrival_slots(step))
+        decoder = step.target.codec.decoder(inner.slots)
+        number = self._asked[asking] = len(self._hops)
+        self._hops.append(RelatedHop(path, parent, expand, decoder, kept, asked, step.target))
+        return number
+
+    def fold(self, expr: Aggregate) -> FoldPlan:
+        """How these rows are folded."""
+        if expr.operand is None:
+            return FoldPlan(expr.function, expr.distinct, None, None, (), None)
+        checked, kind = check_value(self._layout, self.entity, expr.operand)
+        translator = self.translator()
+        code = translator.canonical(checked)
+        arguments, loop = self.loop()
+        text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
+        column = compile_function(text, "column", translator.bindings)
+        return FoldPlan(expr.function, expr.distinct, kind, column, self.take_hops(), expr.operand)
 
     def _hop_along(self, path: tuple[str, ...], steps: Sequence[Step]) -> int:
         parent = -1

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from typing import Literal as Choice
 
 from ormdb.ir.explanation import AccessKind
-from ormdb.ir.expr import Expr, Quantifier
+from ormdb.ir.expr import AggregateFunction, Expr, Quantifier
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.schema import ThroughDef
 from ormdb.ir.value import Type, Value
@@ -40,18 +40,42 @@ class Hop:
     decoder: RowDecoder
 
 
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """How values of related rows become one: `column` gives the values of a batch, `kind` is
+    their type; both are None where rows are counted."""
+
+    function: AggregateFunction
+    distinct: bool
+    kind: Type | None
+    column: Callable[..., list[Value]] | None
+    hops: tuple[Hop | RelatedHop, ...]
+    operand: Expr | None  # what `column` was made of
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RelatedHop:
-    """A question about the rows that a relation leads to, answered by True or False: from
-    `parent` (-1: the node's rows), of the rows that `filter` keeps."""
+    """What is asked of the rows that a relation leads to, or folded from them: from `parent` (-1:
+    the node's rows), of the rows that `filter` keeps."""
 
     path: tuple[str, ...]  # the last name is the relation
     parent: int
     expand: Expand
     decoder: RowDecoder
     filter: FilterPlan | None
-    quantifier: Quantifier
+    asked: Quantifier | FoldPlan
     entity: EntityLayout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DerivedPlan:
+    """The values that a node shows under names of their own; `columns` are functions of its rows
+    and the hops."""
+
+    names: tuple[str, ...]
+    types: tuple[Type, ...]
+    columns: tuple[Callable[..., list[Value]], ...]
+    hops: tuple[Hop | RelatedHop, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,6 +240,7 @@ class NodePlan:
     relation_name: str
     to_one: bool
     children: list[NodePlan]
+    derived: DerivedPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

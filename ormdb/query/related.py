@@ -1,11 +1,16 @@
-"""Questions about the rows that a relation leads to, answered for a whole level at once.
+"""What is asked of related rows, or folded from them, for a whole level at once.
 
-    Airport where any(departures, dep_delay > 60)
+    Airport where any(departures, dep_delay > 60), and avg(departures.dep_delay)
 
     airports   JFK LGA EWR          origin level
     children   f1 f2 | f3 |         read once for all parents, in rounds of bounded size
     filter      1  0 |  0 |
     any         1       0   0       none  0 1 1       all  0 0 1
+    values     90 10 | 70 |
+    avg        50.0    70.0 NULL
+
+A fold of all children of a row, without a filter and of their own fields alone, is kept beside
+decoded rows, and goes as they do when a child changes.
 
 Invariants (held by tests/unit/query/test_related.py and tests/property/test_fetch_differential.py):
   1. The answer for a row depends on its related rows alone, never on the other rows of the level.
@@ -14,22 +19,45 @@ Invariants (held by tests/unit/query/test_related.py and tests/property/test_fet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from ormdb import limits
-from ormdb.query.follow import Level, follow_to_many, follow_to_one, sliced
-from ormdb.query.plan import FilterPlan, RelatedHop
+from ormdb.ir.aggregates import fold
+from ormdb.ir.expr import Call, Expr, Quantifier
+from ormdb.ir.expression_type import walk
+from ormdb.ir.value import IntType, Value
+from ormdb.query.decoded import Groups, decoded_groups
+from ormdb.query.follow import (
+    Level,
+    follow_to_many,
+    follow_to_one,
+    parent_keys,
+    picked,
+    sliced,
+)
+from ormdb.query.plan import FilterPlan, FoldPlan, Hop, RelatedHop
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import RowDecoder
 from ormdb.storage.views import View
 
-# Tells which rows of a level a filter keeps.
-AskFilter: TypeAlias = Callable[[FilterPlan, Level], list[bool]]
+
+class Ask(Protocol):
+    """Asks rows of a level: which of them a filter keeps, and what values they have."""
+
+    def mask(self, plan: FilterPlan, level: Level) -> list[bool]: ...
+
+    def column(
+        self,
+        column: Callable[..., list[Any]],
+        hops: tuple[Hop | RelatedHop, ...],
+        level: Level,
+    ) -> list[Any]: ...
 
 
-def related_truths(view: View, hop: RelatedHop, origin: Level, ask: AskFilter) -> list[bool]:
+def related_values(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list[Value]:
     """The answer for each row of `origin`, of which some may be None: these lead nowhere."""
     if hop.expand.kind == "to_one":
         return _of_one(view, hop, origin, ask)
@@ -37,30 +65,79 @@ def related_truths(view: View, hop: RelatedHop, origin: Level, ask: AskFilter) -
         key: row for key, row in zip(origin.keys, origin.rows, strict=True) if row is not None
     }
     parents = Level(list(distinct.values()), list(distinct))
-    truths: list[bool] = []
-    for edges, counts in _rounds(view, hop, parents):
-        kept = _kept(view, hop, edges, ask)
-        truths.extend(_folded(hop, kept, counts))
-    nowhere = hop.quantifier != "any"
+    if _is_kept(hop):
+        values = _kept_folds(view, hop, parents, ask)
+    else:
+        values = []
+        for edges, counts in _rounds(view, hop, parents):
+            values.extend(_answers(view, hop, edges, counts, ask))
     if parents.keys == origin.keys:
-        return truths
-    by_key = dict(zip(parents.keys, truths, strict=True))
+        return values
+    nowhere = _empty(hop.asked)
+    by_key = dict(zip(parents.keys, values, strict=True))
     return [by_key.get(key, nowhere) for key in origin.keys]
 
 
-def _of_one(view: View, hop: RelatedHop, origin: Level, ask: AskFilter) -> list[bool]:
+def _empty(asked: Quantifier | FoldPlan) -> Value:
+    """The answer where there are no related rows."""
+    if isinstance(asked, FoldPlan):
+        return 0 if asked.function == "count" else None
+    return asked != "any"
+
+
+def _of_one(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list[Value]:
+    """A relation to one row: each target is asked once, whatever leads to it."""
     level, targets = follow_to_one(view, hop.expand.relation, origin.rows, hop.decoder)
-    kept = [*_asked(hop, level, ask), hop.quantifier == "all"]  # position -1 is "no row"
-    if hop.quantifier == "none":
-        return [not kept[target] for target in targets]
-    return [kept[target] for target in targets]
+    answers = _answers(view, hop, level, [1] * len(level.rows), ask)
+    answers.append(_empty(hop.asked))  # position -1 is "no row"
+    return [answers[target] for target in targets]
+
+
+def _is_kept(hop: RelatedHop) -> bool:
+    asked = hop.asked
+    return (
+        isinstance(asked, FoldPlan)
+        and hop.filter is None
+        and hop.expand.kind == "to_many"
+        and not asked.hops
+        and (asked.operand is None or not _is_of_the_moment(asked.operand))
+    )
+
+
+def _is_of_the_moment(operand: Expr) -> bool:
+    """Whether a value is another one whenever it is asked for."""
+    return any(isinstance(node, Call) and node.name in {"now", "uuid7"} for node in walk(operand))
+
+
+def _kept_folds(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[Value]:
+    """Folds of all children, kept as groups of one."""
+    relation, fold = hop.expand.relation, hop.asked
+    keys = parent_keys(relation, parents)
+
+    def read(positions: Sequence[int]) -> Groups:
+        values: list[Value] = []
+        asked = parents if len(positions) == len(keys) else picked(parents, positions)
+        for edges, counts in _rounds(view, hop, asked):
+            values.extend(_answers(view, hop, edges, counts, ask))
+        return values, [b""] * len(values), [1] * len(values)
+
+    values, _, _ = decoded_groups(
+        view,
+        relation.source,
+        ("fold", relation, hop.decoder, fold),
+        keys,
+        read,
+        limit_each=sys.maxsize,
+        limit_all=sys.maxsize,
+    )
+    return values
 
 
 def _rounds(view: View, hop: RelatedHop, parents: Level) -> Iterator[tuple[Level, Sequence[int]]]:
     """Children, or edges, of some parents after the others: as many as memory should hold."""
     relation, decoder = hop.expand.relation, hop.expand.edge_decoder or hop.decoder
-    one_is_enough = hop.filter is None and hop.expand.kind == "to_many"
-    if one_is_enough:
+    is_fold = isinstance(hop.asked, FoldPlan)
+    if hop.filter is None and hop.expand.kind == "to_many" and not is_fold:  # one is enough
         yield follow_to_many(view, relation, parents, decoder, limit_each=1)
         return
     while parents.rows:
@@ -84,25 +161,68 @@ def _one_round(
     return sliced(level, 0, sum(counts[:whole])), counts[:whole]
 
 
-def _kept(view: View, hop: RelatedHop, edges: Level, ask: AskFilter) -> Sequence[Any]:
-    """Which children count; of edges, those whose far row does."""
-    if hop.expand.far is None:
-        return _asked(hop, edges, ask)
-    level, targets = follow_to_one(view, hop.expand.far, edges.rows, hop.decoder)
-    kept = [*_asked(hop, level, ask), hop.quantifier == "all"]
-    return [kept[target] for target in targets]
-
-
-def _asked(hop: RelatedHop, level: Level, ask: AskFilter) -> Sequence[bool]:
-    if hop.filter is None or not level.rows:
-        return [True] * len(level.rows)
-    return ask(hop.filter, level)
-
-
-def _folded(hop: RelatedHop, kept: Sequence[bool], counts: Sequence[int]) -> list[bool]:
-    """One answer per parent."""
+def _answers(
+    view: View, hop: RelatedHop, edges: Level, counts: Sequence[int], ask: Ask
+) -> list[Value]:
+    """One answer for each parent of these children or edges."""
+    level, targets = edges, None
+    if hop.expand.far is not None:
+        level, targets = follow_to_one(view, hop.expand.far, edges.rows, hop.decoder)
+    kept = ask.mask(hop.filter, level) if hop.filter is not None and level.rows else None
+    if isinstance(hop.asked, FoldPlan):
+        plan, values = hop.asked, None
+        if plan.column is not None and level.rows:
+            values = ask.column(plan.column, plan.hops, level)
+        return _folds(plan, values, targets, kept, counts)
+    truths: Sequence[bool] = kept if kept is not None else [True] * len(level.rows)
+    if targets is not None:
+        beyond = [*truths, hop.asked == "all"]  # an edge that leads nowhere is no related row
+        truths = [beyond[target] for target in targets]
     stretches = pairwise(accumulate(counts, initial=0))
-    if hop.quantifier == "all":
-        return [False not in kept[start:stop] for start, stop in stretches]
-    wanted = hop.quantifier == "any"
-    return [(True in kept[start:stop]) is wanted for start, stop in stretches]
+    if hop.asked == "all":
+        return [False not in truths[start:stop] for start, stop in stretches]
+    wanted = hop.asked == "any"
+    return [(True in truths[start:stop]) is wanted for start, stop in stretches]
+
+
+def _folds(
+    plan: FoldPlan,
+    values: list[Value] | None,
+    targets: list[int] | None,
+    kept: list[bool] | None,
+    counts: Sequence[int],
+) -> list[Value]:
+    """One fold for each parent; a row that several edges of one parent lead to counts once."""
+    stretches = pairwise(accumulate(counts, initial=0))
+    if targets is None and kept is None:
+        if values is None:
+            return list(counts) if plan.kind is None else [_empty(plan)] * len(counts)
+        return [_fold(plan, values[start:stop]) for start, stop in stretches]
+    folded: list[Value] = []
+    for start, stop in stretches:
+        places: Iterable[int] = range(start, stop)
+        if targets is not None:
+            places = dict.fromkeys(at for at in targets[start:stop] if at >= 0)
+        if kept is not None:
+            places = [at for at in places if kept[at]]
+        folded.append(_fold(plan, [at if values is None else values[at] for at in places]))
+    return folded
+
+
+def _fold(plan: FoldPlan, values: list[Value]) -> Value:
+    """`ir.aggregates.fold`, without its generality where most values are."""
+    if plan.kind is None:
+        return len(values)
+    if plan.distinct or None in values or not isinstance(plan.kind, IntType) or not values:
+        return fold(plan.function, values, plan.kind, distinct=plan.distinct)
+    match plan.function:
+        case "count":
+            return len(values)
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "avg":
+            return sum(values) / len(values)
+        case "sum":
+            return fold("sum", values, plan.kind)

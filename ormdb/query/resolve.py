@@ -17,9 +17,9 @@ from typing import Literal as Choice
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import Expr
-from ormdb.ir.expression_type import Resolved, Scope, coerce_literals
+from ormdb.ir.expression_type import Resolved, Scope, coerce_literals, expression_type
 from ormdb.ir.schema import FieldDef, ThroughDef
-from ormdb.ir.value import BoolType, is_scalar
+from ormdb.ir.value import BoolType, Type, is_scalar
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 
 
@@ -146,6 +146,17 @@ def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
 
     scope = scope_of(layout, entity)
     return coerce_literals(expr, scope.resolve, expected=BoolType(), follow=scope.follow)
+
+
+def check_value(layout: Layout, entity: EntityLayout, expr: Expr) -> tuple[Expr, Type]:
+    """Type-check a value; its literals, converted to what they stand beside, and its type.
+
+    Raises:
+      QueryError: an unknown name, or values that do not go together.
+    """
+    scope = scope_of(layout, entity)
+    checked = coerce_literals(expr, scope.resolve, follow=scope.follow)
+    return checked, expression_type(checked, scope.resolve, scope.follow)[0]
 
 
 def scope_of(layout: Layout, entity: EntityLayout) -> Scope:

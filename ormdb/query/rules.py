@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from ormdb.ir.expr import (
+    Aggregate,
     And,
     Call,
     Compare,
@@ -228,7 +229,7 @@ def _follow_once(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
 def _only_step(layout: Layout, entity: EntityLayout, expr: Expr) -> str | None:
     """The relation behind which everything lies that a condition is about; None if there is no
     such one, if the condition may be true where the relation leads nowhere, or may fail."""
-    paths = [node.path for node in walk(expr) if isinstance(node, FieldRef | Related)]
+    paths = [node.path for node in walk(expr) if isinstance(node, FieldRef | Related | Aggregate)]
     if not paths or any(len(path) < 2 or path[0] != paths[0][0] for path in paths):
         return None
     if not _needs_a_row(expr):
@@ -263,7 +264,7 @@ def _is_null_nowhere(expr: Expr) -> bool:
 
 def _one_step_on(expr: Expr) -> Expr:
     """A condition about a row, as seen from the row one step further."""
-    if isinstance(expr, FieldRef | Related):
+    if isinstance(expr, FieldRef | Related | Aggregate):
         return replace(expr, path=expr.path[1:])
     return map_children(expr, _one_step_on)
 
@@ -286,9 +287,11 @@ def _drop_order(layout: Layout, node: LogicalNode) -> LogicalNode:
     kept: list[OrderSpec] = []
     seen = set(fixed)
     for spec in node.deciding:
-        if spec.key.path not in seen and not identity <= seen:
-            kept.append(spec)
-            seen.add(spec.key.path)
+        if identity <= seen or (spec.path is not None and spec.path in seen):
+            continue
+        kept.append(spec)
+        if spec.path is not None:
+            seen.add(spec.path)
     ties = node.tie_descending
     if identity <= seen and kept:
         ties = kept[-1].descending  # there are none, so either direction will do

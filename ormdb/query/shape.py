@@ -48,7 +48,7 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.expression_type import check_size, no_value, too_many_nodes
 from ormdb.ir.function_type import TESTS
-from ormdb.ir.graph import GraphQuery, Include
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
 from ormdb.ir.patterns import literal_prefix
 from ormdb.ir.value import (
     BoolType,
@@ -96,7 +96,7 @@ class Shape:
 
     def __hash__(self) -> int:
         query = self.query  # of which the page, the version and the budget are always the same
-        parts = query.entity, query.filter, query.order, query.select, query.includes
+        parts = query.entity, query.filter, query.order, query.select, query.includes, query.derived
         return hash((parts, self.page, self.parameter_classes))
 
 
@@ -192,6 +192,19 @@ class LiteralTaker:
                 )
         assert_never(expr)
 
+    def order(self, order: tuple[OrderSpec, ...]) -> tuple[OrderSpec, ...]:
+        """An order; the literals of calculated keys stay."""
+        for spec in order:
+            if spec.path is None:
+                self.note(spec.key, 1)
+        return order
+
+    def derived(self, derived: tuple[Derived, ...]) -> tuple[Derived, ...]:
+        """Derived values, whose literals stay."""
+        for one in derived:
+            self.note(one.value, 1)
+        return derived
+
     def note(self, expr: Expr, depth: int) -> Expr:
         """Keep an expression whole, and tell its 1 from another's 1.0 and True."""
         if not isinstance(expr, FieldRef | Literal):
@@ -234,6 +247,8 @@ class LiteralTaker:
         return replace(
             node,
             filter=None if node.filter is None else self.expression(node.filter),
+            order=self.order(node.order),
+            derived=self.derived(node.derived),
             # 1 and 0 only say that there is a limit and an offset.
             limit=None if node.limit is None else 1,
             offset=1 if node.offset else 0,
@@ -265,9 +280,10 @@ def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None
     bare = GraphQuery(
         entity=query.entity,
         filter=None if query.filter is None else taker.expression(query.filter),
-        order=query.order,
+        order=taker.order(query.order),
         select=query.select,
         includes=tuple(map(taker.include, query.includes)),
+        derived=taker.derived(query.derived),
     )
     backward = before is not None
     shape = Shape(

@@ -18,8 +18,8 @@ from typing import Any
 from ormdb.ir.value import Value
 from ormdb.query.follow import Level, follow_to_many, follow_to_one, masked
 from ormdb.query.order import sorted_positions
-from ormdb.query.plan import FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
-from ormdb.query.related import related_truths
+from ormdb.query.plan import DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
+from ormdb.query.related import related_values
 from ormdb.storage.views import View
 
 
@@ -65,6 +65,22 @@ class Sieve:
         hops = self.hop_rows(plan.hops, level)
         return plan.mask(level.rows, *hops, *(self._values[index] for index in plan.parameters))
 
+    def column(
+        self,
+        column: Callable[..., list[Any]],
+        hops: tuple[Hop | RelatedHop, ...],
+        level: Level,
+    ) -> list[Any]:
+        """The values that a generated function gives for the rows."""
+        return column(level.rows, *self.hop_rows(hops, level))
+
+    def derived(self, plan: DerivedPlan, level: Level) -> list[list[Value]]:
+        """The values that the rows show under names of their own, column by column."""
+        if not level.rows:
+            return [[] for _ in plan.columns]
+        hops = self.hop_rows(plan.hops, level)
+        return [column(level.rows, *hops) for column in plan.columns]
+
     def positions(self, order: OrderPlan, level: Level) -> list[int]:
         """The positions of the rows in an order."""
         return sorted_positions(order, self.columns(order, level), level.keys)
@@ -81,8 +97,7 @@ class Sieve:
         for hop in hops:
             origin = level if hop.parent < 0 else reached[hop.parent]
             if isinstance(hop, RelatedHop):
-                truths: list[Any] = [*related_truths(self._view, hop, origin, self.mask)]
-                reached.append(Level(truths, []))
+                reached.append(Level(related_values(self._view, hop, origin, self), []))
             else:
                 follow = _hop_backwards if hop.inverse else _hop_forwards
                 reached.append(follow(self._view, hop, origin))

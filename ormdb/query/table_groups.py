@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ormdb.clock import Clock
-from ormdb.ir.expr import Expr, Related
+from ormdb.ir.expr import Aggregate, Expr, Related
 from ormdb.ir.expression_type import Resolved
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import Type
@@ -75,6 +75,9 @@ class GroupPlaces:
 
     def related(self, expr: Related) -> NoReturn:
         raise AssertionError("a group has no relations; a question about them is a key of it")
+
+    def folded(self, expr: Aggregate) -> NoReturn:
+        raise AssertionError("a group has no relations; a fold over them is a key of it")
 
     def _column(self, translator: GroupTranslator, code: str) -> ColumnPlan:
         places = tuple(sorted(translator.used))

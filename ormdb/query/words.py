@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from ormdb.errors import OrmdbError
 from ormdb.ir.canonical import encode_node
@@ -37,7 +37,7 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
+from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.show import one_line
 from ormdb.ir.table import TableOrder, TableQuery
 from ormdb.model.spelling import spell_expression, spell_query, spell_table
@@ -45,6 +45,7 @@ from ormdb.query.shape import Shape
 from ormdb.query.table_shape import TableShape
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 
+Key = TypeVar("Key", OrderSpec, TableOrder)
 _ANY: Final = Param(index=-1)
 _DIGEST_BYTES: Final = 8
 _CANDIDATES_SHOWN: Final = 3
@@ -70,7 +71,7 @@ def shape_digest(shape: Shape) -> str:
     return _digest(data, repr(shape.page).encode())
 
 
-def masked_order(order: TableOrder) -> TableOrder:
+def masked_order(order: Key) -> Key:
     """A key of an order with ? in place of its values."""
     return replace(order, key=_masked(order.key))
 
@@ -160,6 +161,8 @@ def _masked_query(query: GraphQuery) -> GraphQuery:
     return replace(
         query,
         filter=None if query.filter is None else _masked(query.filter),
+        order=tuple(map(masked_order, query.order)),
+        derived=tuple(replace(one, value=_masked(one.value)) for one in query.derived),
         page=Page(limit=query.page.limit),
         includes=tuple(map(_masked_include, query.includes)),
         as_of=None,
@@ -171,6 +174,8 @@ def _masked_include(node: Include) -> Include:
     return replace(
         node,
         filter=None if node.filter is None else _masked(node.filter),
+        order=tuple(map(masked_order, node.order)),
+        derived=tuple(replace(one, value=_masked(one.value)) for one in node.derived),
         includes=tuple(map(_masked_include, node.includes)),
     )
 

@@ -90,6 +90,10 @@ class Places(Protocol):
         """The variable that holds what is asked about related rows: True or False."""
         ...
 
+    def folded(self, expr: Aggregate) -> str:
+        """The variable that holds what is folded from related rows, canonical or None."""
+        ...
+
 
 class OwnFields:
     """The places of one entity's own fields, read from the variable r."""
@@ -102,6 +106,9 @@ class OwnFields:
         return Place("r", self._entity.fields[path[0]], self._entity)
 
     def related(self, expr: Related) -> str:
+        raise AssertionError(f"{expr.path} leads to other rows")
+
+    def folded(self, expr: Aggregate) -> str:
         raise AssertionError(f"{expr.path} leads to other rows")
 
 
@@ -143,7 +150,7 @@ class Translator:
             case Related():
                 return self.places.related(expr)
             case Aggregate():
-                refuse_aggregate(expr)
+                return f"({self.value(expr)[0]} is True)"
         assert_never(expr)
 
     def false(self, expr: Expr) -> str:
@@ -183,7 +190,7 @@ class Translator:
             case Related():
                 return f"(not {self.places.related(expr)})"
             case Aggregate():
-                refuse_aggregate(expr)
+                return f"({self.value(expr)[0]} is False)"
         assert_never(expr)
 
     def value(self, expr: Expr) -> tuple[str, bool]:
@@ -202,8 +209,10 @@ class Translator:
                 return self._calculated(expr), True
             case Related():
                 return self.places.related(expr), False
-            case Aggregate():
+            case Aggregate(path=()):
                 refuse_aggregate(expr)
+            case Aggregate():
+                return self.places.folded(expr), expr.function != "count"
             case _:
                 return self._truth(expr), True
 
@@ -391,22 +400,22 @@ class Translator:
     def _is_simple(self, node: Expr) -> bool:
         if isinstance(node, FieldRef):
             return is_stored(self.places(node.path).field)
-        return isinstance(node, Literal | Param | Arithmetic | Call | Related)
+        return isinstance(node, Literal | Param | Arithmetic | Call | Related | Aggregate)
 
     def evaluated(self, expr: Expr) -> str:
         """A call of the reference evaluation with the values of the paths it uses, and with what
         is known about related rows as parameters."""
         paths = sorted(paths_in(expr))
         types = {path: _resolved(path, self.places(path)) for path in paths}
-        asked = [node for node in walk(expr) if isinstance(node, Related)]
-        known = {node: Param(index=index) for index, node in enumerate(asked)}
+        asked = [node for node in walk(expr) if isinstance(node, Related | Aggregate)]
+        known = {id(node): Param(index=index) for index, node in enumerate(asked)}
 
         def with_known(node: Expr) -> Expr:
-            return known[node] if isinstance(node, Related) else map_children(node, with_known)
+            return known.get(id(node)) or map_children(node, with_known)
 
         run = self.bind("f", _Evaluation(with_known(expr) if asked else expr, types, self.clock))
         values = [self.shown(self.places(path))[0] for path in paths]
-        values += [self.places.related(node) for node in asked]
+        values += [self.value(node)[0] for node in asked]
         return f"{run}({', '.join(values)})"
 
     def bind(self, prefix: str, value: Any) -> str:
@@ -468,6 +477,9 @@ class _Within:
         return Place(self._place.variable, entity.fields[path[0]], entity)
 
     def related(self, expr: Related) -> str:
+        raise AssertionError(f"{expr.path} leads to other rows")
+
+    def folded(self, expr: Aggregate) -> str:
         raise AssertionError(f"{expr.path} leads to other rows")
 
 

@@ -313,17 +313,17 @@ def _disorder_of(
 ) -> Iterator[str]:
     if len({_identity(block, position) for position in positions}) < len(positions):
         yield f"a {block.entity} is given twice"
-    own = [spec for spec in order if len(spec.key.path) == 1]
+    own = [(spec, spec.path[0]) for spec in order if spec.path is not None and len(spec.path) == 1]
     if len(own) < len(order):
         return
-    columns = [block.columns[block.fields.index(spec.key.path[0])] for spec in own]
+    columns = [block.columns[block.fields.index(name)] for _, name in own]
     for one, next_ in itertools.pairwise(positions):
-        for spec, column in zip(own, columns, strict=True):
+        for (spec, name), column in zip(own, columns, strict=True):
             mine, its = _rank(column[one]), _rank(column[next_])
             if mine == its:
                 continue
             if (mine > its) != spec.descending:
-                yield f"{block.entity} is not in the order of {spec.key.path[0]}"
+                yield f"{block.entity} is not in the order of {name}"
             break
 
 

@@ -112,10 +112,12 @@ class ExpressionMaker:
         *,
         values: Callable[[Path], Sequence[Value]] = lambda _: (),
         related: Callable[[int], Expr | None] = lambda _: None,
+        folded: Callable[[int], Expr | None] = lambda _: None,
     ) -> None:
         self.rng = rng
         self._values = values
         self._related = related
+        self._folded = folded
         self._fields = list(known)
         self._scalars = [item for item in known if is_scalar(item[1].type)]
 
@@ -258,6 +260,16 @@ class ExpressionMaker:
     def leaf_related(self, depth: int) -> Expr | None:
         """Something asked about related rows, where there are any to ask about."""
         return self._related(depth)
+
+    def leaf_folded(self, depth: int) -> Expr | None:
+        """What is folded from related rows, beside a number or tested for NULL."""
+        folded = self._folded(depth)
+        if folded is None:
+            return None
+        if self.rng.random() < 0.2:
+            return IsNull(operand=folded)
+        bound = Literal(value=self.rng.choice([0, 0, 1, 1, 2, 3, 5, -1]))
+        return Compare(op=self.rng.choice(OPERATORS), left=folded, right=bound)
 
     def leaf_text(self, depth: int) -> Expr | None:
         """Something asked of a text."""
@@ -511,6 +523,7 @@ _LEAVES: Final[list[Callable[[ExpressionMaker, int], Expr | None]]] = [
     *[ExpressionMaker.leaf_words] * 2,
     *[ExpressionMaker.leaf_nested] * 6,
     *[ExpressionMaker.leaf_related] * 3,
+    *[ExpressionMaker.leaf_folded] * 2,
     ExpressionMaker.leaf_truth,
     ExpressionMaker.leaf_constant,
 ]

@@ -154,9 +154,11 @@ class Naive:
             placed = [*values, *nulls] if last else [*nulls, *values]
         return placed
 
-    def _sortable(self, key: FieldRef, row: Row) -> Value:
+    def _sortable(self, key: Expr, row: Row) -> Value:
         """A value whose Python order is that of its type."""
         value = self._meaning.value(key, row)
+        if not isinstance(key, FieldRef):
+            return value
         kind = self.names.path_end(row.entity, key.path).type
         return kind.variants.index(value) if isinstance(kind, EnumType) and value else value
 

@@ -128,6 +128,8 @@ class Meaning:
                 return self._call(expr, row, beside)
             case Related():
                 return self._ask_related(expr, row)
+            case Aggregate(path=(_, *_)):
+                return self._fold_related(expr, row)
             case InList() | Param() | NamedParam() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
@@ -171,6 +173,22 @@ class Meaning:
         if expr.kind == "all":
             return all(kept)
         return any(kept) if expr.kind == "any" else not any(kept)
+
+    def _fold_related(self, expr: Aggregate, row: HasValues) -> Value:
+        related = {id(each): each for each in self._related(row, expr.path)}
+        rows = [each for each in related.values() if self.is_true(expr.filter, each)]
+        if expr.operand is None:
+            return len(rows)
+        values = [self.value(expr.operand, each) for each in rows]
+        present = [value for value in values if value is not None]
+        if expr.function == "count":
+            return len(set(present) if expr.distinct else present)
+        if not present:
+            return None
+        if expr.function == "avg":
+            return sum(present) / len(present)
+        folds: dict[str, Callable[[list[Any]], Value]] = {"sum": sum, "min": min, "max": max}
+        return folds[expr.function](present)
 
     def _call(self, expr: Call, row: HasValues, beside: Type | None) -> Value:
         if expr.name == "coalesce":

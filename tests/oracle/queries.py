@@ -13,10 +13,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ormdb.ir.expr import And, Expr, FieldRef, Quantifier, Related
+from ormdb.ir.expr import (
+    Aggregate,
+    AggregateFunction,
+    And,
+    Expr,
+    FieldRef,
+    Quantifier,
+    Related,
+)
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.schema import FieldDef, RelationDef
-from ormdb.ir.value import Type, Value, is_scalar
+from ormdb.ir.value import IntType, Type, Value, is_scalar
 from tests.oracle.expressions import ExpressionMaker, Path
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World
@@ -92,6 +100,39 @@ class QueryMaker:
             self._paths(entity),
             values=lambda path: self._found(entity, path),
             related=lambda depth: self._related(entity, depth, nested),
+            folded=lambda depth: self.folded(entity, depth, nested),
+        )
+
+    def folded(self, entity: str, depth: int, nested: int = 0) -> Aggregate | None:
+        """A number that is folded from related rows."""
+        rng, path, start = self.rng, list[str](), entity
+        while rng.random() < 0.2 and len(path) < _PATH_STEPS_MAX:
+            single = [n for n in self._ways(start) if self._names.way(start, n)[0] in _TO_ONE]
+            if not single:
+                break
+            path.append(rng.choice(single))
+            start = self._names.way(start, path[-1])[2]
+        ways = self._ways(start)
+        if not ways or nested >= _NESTED_MAX:
+            return None
+        path.append(rng.choice(ways))
+        target = self._names.way(start, path[-1])[2]
+        numbers = [
+            one
+            for one, definition, small in self._paths(target)
+            if small and isinstance(definition.type, IntType)
+        ]
+        function: AggregateFunction = rng.choice(["count", "sum", "avg", "min", "max"])
+        operand = FieldRef(path=rng.choice(numbers)) if numbers and rng.random() < 0.8 else None
+        inner = None
+        if rng.random() < 0.4:
+            inner = self._maker(target, nested + 1).condition(min(depth, 1))
+        return Aggregate(
+            function="count" if operand is None else function,
+            operand=operand,
+            distinct=operand is not None and function == "count" and rng.random() < 0.5,
+            filter=inner,
+            path=tuple(path),
         )
 
     def _related(self, entity: str, depth: int, nested: int) -> Expr | None:
@@ -208,6 +249,15 @@ class QueryMaker:
                     OrderSpec(key=FieldRef(path=(part.field,)), descending=part.descending != flip)
                     for part in parts
                 )
+            )
+        calculated = self.folded(entity, 1) if rng.random() < 0.1 else None
+        if calculated is not None:
+            return (
+                OrderSpec(
+                    key=calculated,
+                    descending=rng.random() < 0.5,
+                    nulls_last=rng.choice([None, None, True, False]),
+                ),
             )
         scalars = [path for path, each, _ in self._paths(entity) if is_scalar(each.type)]
         return tuple(

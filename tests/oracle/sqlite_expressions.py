@@ -177,9 +177,43 @@ class Sql:
                 return self._call(expr, entity, alias)
             case Related():
                 return self._related(expr, entity, alias)
+            case Aggregate(path=(_, *_)):
+                return self._folded(expr, entity, alias)
             case InList() | Param() | NamedParam() | Aggregate():
                 raise AssertionError(f"{expr} is not generated")
         assert_never(expr)
+
+    def _folded(self, expr: Aggregate, entity: str, alias: str) -> str:
+        kind, relation, target = self.names.way(entity, expr.path[0])
+        inner = self.alias()
+        if len(expr.path) > 1:
+            assert isinstance(relation, RelationDef)
+            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+            rest = self._folded(replace(expr, path=expr.path[1:]), target, inner)
+            nowhere = "0" if expr.function == "count" else "NULL"
+            return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
+        source, joined = self._reached((kind, relation, target), alias, inner)
+        asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
+        value = "1" if expr.operand is None else self.value(expr.operand, target, inner)
+        distinct = "DISTINCT " if expr.distinct else ""
+        return (
+            f"(SELECT {expr.function}({distinct}v_) FROM (SELECT DISTINCT {inner}._row, {value} AS "
+            f"v_ FROM {source} WHERE {joined} AND ({asked})))"
+        )
+
+    def _reached(
+        self, way: tuple[str, RelationDef | ThroughDef, str], alias: str, inner: str
+    ) -> tuple[str, str]:
+        """The tables that hold related rows, called `inner`, and what joins them."""
+        kind, relation, target = way
+        source = f'"{target}" {inner}'
+        if isinstance(relation, ThroughDef):
+            edge = self.alias()
+            near = self.names.forward[relation.edge, relation.near]
+            far = self.names.forward[relation.edge, relation.far]
+            joined = f"{self.joined(near, edge, alias)} AND {self.joined(far, edge, inner)}"
+            return f'{source}, "{relation.edge}" {edge}', joined
+        return source, self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
 
     def _related(self, expr: Related, entity: str, alias: str) -> str:
         kind, relation, target = self.names.way(entity, expr.path[0])
@@ -190,15 +224,7 @@ class Sql:
             rest = self._related(replace(expr, path=expr.path[1:]), target, inner)
             nowhere = int(expr.kind != "any")
             return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
-        source = f'"{target}" {inner}'
-        if isinstance(relation, ThroughDef):
-            edge = self.alias()
-            near = self.names.forward[relation.edge, relation.near]
-            far = self.names.forward[relation.edge, relation.far]
-            source += f', "{relation.edge}" {edge}'
-            joined = f"{self.joined(near, edge, alias)} AND {self.joined(far, edge, inner)}"
-        else:
-            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+        source, joined = self._reached((kind, relation, target), alias, inner)
         asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
         if expr.kind == "all":
             return f"(NOT EXISTS (SELECT 1 FROM {source} WHERE {joined} AND ({asked}) IS NOT TRUE))"
@@ -214,6 +240,14 @@ class Sql:
                 return self.names.path_end(entity, path).type
             case Arithmetic(op=op, left=left, right=right):
                 return _result(op, self.type_of(left, entity), self.type_of(right, entity))
+            case Aggregate(function="count"):
+                return IntType()
+            case Aggregate(function="avg"):
+                return FloatType()
+            case Aggregate(operand=operand, path=path) if operand is not None:
+                for name in path:
+                    entity = self.names.way(entity, name)[2]
+                return self.type_of(operand, entity)
             case Call(name=name) if name in _ASKED:
                 return BoolType()
             case Call(name=name, arguments=arguments):

@@ -229,7 +229,7 @@ class _Fetch:
             nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
             # In a call, SQLite does not take a constant for the number of a column.
             keys.append(
-                f"iif(1, {sql.path(entity, alias, spec.key.path)}, NULL) "
+                f"iif(1, {sql.value(spec.key, entity, alias)}, NULL) "
                 f"{_DIRECTIONS[spec.descending]} NULLS {'LAST' if nulls_last else 'FIRST'}"
             )
         descending = bool(order) and order[-1].descending
