@@ -97,7 +97,7 @@ def compile_query(
         converters=compiler.converters(),
         keyed=tuple(_keyed(root.entity, access)),
         otherwise=tuple((other, tuple(_keyed(root.entity, other))) for other in others),
-        order_signature=encode_node(GraphQuery(entity=query.entity, order=query.order)),
+        order_signature=encode_node(GraphQuery(entity=query.entity, order=logical.order)),
         schema_version=layout.bundle.version,
     )
 

@@ -18,7 +18,7 @@ Invariants (held by tests/unit/query/test_compile.py and tests/unit/query/test_r
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
@@ -128,7 +128,7 @@ def _node(
     bare = None
     if asked.filter is not None:
         bare = taker.expression(check_filter(layout, entity, asked.filter))
-    _check_order(layout, entity, asked.order)
+    order = _checked_order(layout, entity, asked.order)
     for name in asked.select or ():
         find_field(entity, name)
     return LogicalNode(
@@ -137,8 +137,8 @@ def _node(
         name=asked.name,
         step=step,
         conjuncts=tuple(conjuncts_of(bare)),
-        order=asked.order,
-        deciding=asked.order,
+        order=order,
+        deciding=order,
         tie_descending=bool(asked.order) and asked.order[-1].descending,
         select=asked.select,
         limited=asked.limited,
@@ -191,18 +191,25 @@ def _children(
     return tuple(children)
 
 
-def _check_order(layout: Layout, entity: EntityLayout, order: tuple[OrderSpec, ...]) -> None:
+def _checked_order(
+    layout: Layout, entity: EntityLayout, order: tuple[OrderSpec, ...]
+) -> tuple[OrderSpec, ...]:
+    """The keys of an order, those that are calculated with their literals converted."""
     if len(order) > limits.ORDER_FIELDS_MAX:
         raise LimitError(f"an order may have {limits.ORDER_FIELDS_MAX} keys, not {len(order)}")
+    checked: list[OrderSpec] = []
     for spec in order:
         if spec.path is not None:
             _, definition = follow_path(layout, entity, spec.path)
             check_sortable(entity, spec.path, definition)
+            checked.append(spec)
             continue
-        kind = check_value(layout, entity, spec.key)[1]
+        key, kind = check_value(layout, entity, spec.key)
         if not is_scalar(kind):
             raise QueryError(
                 f"an order of {entity.name} is by {a_type(kind)}, which has none; "
                 "order by a scalar",
                 entity=entity.name,
             )
+        checked.append(replace(spec, key=key))
+    return tuple(checked)

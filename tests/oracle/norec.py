@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from ormdb.ir.evaluate import Resolved, coerce_literals, evaluate
-from ormdb.ir.expr import And, Expr, FieldRef, IsNull, Not, Or, Related
+from ormdb.ir.expr import Aggregate, And, Expr, FieldRef, IsNull, Not, Or, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.table import TableColumn, TableOrder, TableQuery
@@ -150,7 +150,7 @@ def _truths(stage: Stage, entity: str, condition: Expr, row: RowDict) -> tuple[V
         lambda start, path: names.path_end(start, path).type, fetched.end_of, fetched.at_end
     )
     read = meaning.value(condition, _Nested(entity, row))
-    if any(isinstance(node, Related) for node in walk(condition)):
+    if any(isinstance(node, Related | Aggregate) for node in walk(condition)):
         return read, read  # the definition is told the types of the row's own paths only
 
     def resolve(path: tuple[str, ...]) -> Resolved:
@@ -195,6 +195,11 @@ def _plant(tree: _Tree, condition: Expr) -> None:
                 end = _branch(tree, path)
                 if inner is not None:
                     _plant(end, inner)
+            case Aggregate(path=path, operand=operand, filter=inner):
+                end = _branch(tree, path)
+                for part in (operand, inner):
+                    if part is not None:
+                        _plant(end, part)
             case _:
                 pass
 

@@ -173,7 +173,7 @@ def test_the_type_of_a_result_follows_from_that_of_the_values(
         ("sum(sum(n))", "stands where there is one row"),
         ("count(where=count() > 1)", "stands where there is one row"),
         ("count(where=n)", "n is an int, not a condition"),
-        ("departures.count()", "over departures is not built yet"),
+        ("departures.count()", "departures leads to other rows"),
     ],
 )
 def test_what_cannot_be_folded_is_refused_with_a_remedy(text: str, words: str) -> None:

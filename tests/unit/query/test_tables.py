@@ -231,7 +231,6 @@ def test_a_transaction_folds_its_own_writes() -> None:
         (table("n: count()", having="n"), "not a condition"),
         (table("duties.rank"), "leads to many rows"),
         (table("n: count()", distinct=True, order=["max(delay)"]), "ordered by its columns"),
-        (table("n: duties.count()"), "not built yet"),
         (table("n: count()", limit=-1), "limit of the table is -1"),
         (TableQuery(entity="Flight", columns=()), "no columns"),
         (table("n: sum(kind)"), "kind is an enum"),
