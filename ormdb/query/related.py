@@ -68,9 +68,7 @@ def related_values(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list
     if _is_kept(hop):
         values = _kept_folds(view, hop, parents, ask)
     else:
-        values = []
-        for edges, counts in _rounds(view, hop, parents):
-            values.extend(_answers(view, hop, edges, counts, ask))
+        values = _read_answers(view, hop, parents, ask)
     if parents.keys == origin.keys:
         return values
     nowhere = _empty(hop.asked)
@@ -115,10 +113,8 @@ def _kept_folds(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[V
     keys = parent_keys(relation, parents)
 
     def read(positions: Sequence[int]) -> Groups:
-        values: list[Value] = []
         asked = parents if len(positions) == len(keys) else picked(parents, positions)
-        for edges, counts in _rounds(view, hop, asked):
-            values.extend(_answers(view, hop, edges, counts, ask))
+        values = _read_answers(view, hop, asked, ask)
         return values, [b""] * len(values), [1] * len(values)
 
     values, _, _ = decoded_groups(
@@ -130,6 +126,13 @@ def _kept_folds(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[V
         limit_each=sys.maxsize,
         limit_all=sys.maxsize,
     )
+    return values
+
+
+def _read_answers(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[Value]:
+    values: list[Value] = []
+    for edges, counts in _rounds(view, hop, parents):
+        values.extend(_answers(view, hop, edges, counts, ask))
     return values
 
 
