@@ -118,8 +118,9 @@ def _through(
 ) -> Iterable[CombinedWay]:
     """Over the rows that the question is about, where there is a way to them."""
     step = find_step(layout, asked.entity, conjunct.path[0])
-    relation = step.relation
-    if step.kind == "to_one" and relation.index is None:
+    # From the rows asked about back to those that refer to them; to many, they say it themselves.
+    referring = step.relation if step.kind == "to_one" else step.far
+    if referring is not None and referring.index is None:
         return
     there = Asked(
         step.target, tuple(conjuncts_of(conjunct.filter)), (), False, False, asked.classes

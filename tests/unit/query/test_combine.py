@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import pytest
 
+import ormdb
 from ormdb.clock import SystemClock
 from ormdb.database.database import Database
 from ormdb.ir.expr import And, Expr, Or, Related
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
+from ormdb.ir.mutation import Insert
 from ormdb.query.cache import PlanCache
 from ormdb.query.compile import compile_query
 from ormdb.query.cost import Candidate
@@ -19,7 +22,16 @@ from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import Shape
 from ormdb.storage.layout import Layout
 from ormdb.storage.memory import MemoryEngine
-from tests.unit.query.airline import among, asks, by, compare, flight_rows, open_airline
+from tests.unit.query.airline import (
+    AIRLINE,
+    AIRPORTS,
+    among,
+    asks,
+    by,
+    compare,
+    flight_rows,
+    open_airline,
+)
 
 FLIGHTS = 90
 JFK = compare("==", "origin_code", "JFK")
@@ -193,3 +205,26 @@ def test_rows_that_are_there_in_the_past_are_found_there() -> None:
             changes = {"origin_code": "EWR", "tail": "N1", "time": row["time"] + 500}
             database.update_row("Flight", (row["id"],), changes)
         assert [database.run_fetch(query).dicts() for query in queries] == then
+
+
+def test_no_way_leads_back_over_a_relation_that_keeps_no_entries() -> None:
+    relations = tuple(
+        replace(each, inverse=None, enforced=False) if each.name == "member" else each
+        for each in AIRLINE.relations
+    )
+    bundle = replace(AIRLINE, relations=relations)
+    crew_3 = Related(kind="any", path=("crew",), filter=compare("==", "id", 3))
+    crew = tuple({"id": number, "name": "x"} for number in (3, 4))
+    duties = tuple(
+        {"flight_id": flight, "crew_id": member, "rank": 1}
+        for flight, member in [(1, 3), (2, 4), (3, 3)]
+    )
+    with ormdb.open(":memory:", schema=bundle) as database:
+        flights = [{**row, "tail": None} for row in flight_rows(5)]
+        airports = tuple({"code": code, "lat": None} for code in AIRPORTS)
+        database.run_mutations([Insert(entity="Airport", rows=airports)])
+        database.run_mutations([Insert(entity="Flight", rows=tuple(flights))])
+        database.run_mutations([Insert(entity="Crew", rows=crew)])
+        database.run_mutations([Insert(entity="Duty", rows=duties)])
+        found = database.run_fetch(GraphQuery(entity="Flight", filter=crew_3)).dicts()
+    assert [row["id"] for row in found] == [1, 3]
