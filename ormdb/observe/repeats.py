@@ -30,7 +30,7 @@ from ormdb.observe.calls import Call
 from ormdb.observe.sites import CallSite
 
 _logger: Final = logging.getLogger("ormdb.query")
-_PAST: Final = {"fetch": "fetched", "get": "got"}
+_PAST: Final = {"fetch": "fetched", "get": "got", "table": "read"}
 _Shape: TypeAlias = tuple[CallSite, str, Hashable]
 
 
@@ -69,7 +69,7 @@ class RepeatDetector:
             return len(self._times) + len(self._warned)
 
     def note(self, call: Call, site: CallSite) -> None:
-        """Count a fetch or a get; warn when it is one too many, once for its line and shape."""
+        """Count a fetch, a get or a table; warn once for a line and shape that are too many."""
         if call.operation in _PAST and self._is_one_too_many((site, call.operation, call.shape)):
             self._warn(call, site)
 
@@ -95,7 +95,6 @@ class RepeatDetector:
 
     def _warn(self, call: Call, site: CallSite) -> None:
         count = self.settings.threshold + 1
-        remedy = call.remedy()
         _logger.warning(
             "N+1: %s was %s %d times within %g s from %s; %s",
             call.words(),
@@ -103,9 +102,7 @@ class RepeatDetector:
             count,
             self.settings.window_s,
             site,
-            f"include {remedy} with the parents, and it is one fetch"
-            if remedy is not None
-            else "fetch the rows in one query, by an include or with in_",
+            _advice(call),
             extra={
                 "operation": call.operation,
                 "entity": call.entity,
@@ -119,3 +116,12 @@ class RepeatDetector:
 
     def __repr__(self) -> str:
         return f"<RepeatDetector {self.settings.threshold} in {self.settings.window_s} s>"
+
+
+def _advice(call: Call) -> str:
+    if call.operation == "table":
+        return "read one table with what differs among its columns"
+    remedy = call.remedy()
+    if remedy is None:
+        return "fetch the rows in one query, by an include or with in_"
+    return f"include {remedy} with the parents, and it is one fetch"

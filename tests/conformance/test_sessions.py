@@ -111,6 +111,17 @@ def test_a_write_after_a_read_that_changed_meanwhile_raises_conflict(db: Databas
     assert db.one(Player.where(Player.nick == "p1")).score == 99
 
 
+def test_a_write_after_a_table_that_changed_meanwhile_raises_conflict(db: Database) -> None:
+    best = Player.all().table(Player.score.max())
+    with db.transaction() as txn:
+        ((score,),) = txn.table(best)
+        db.insert(Player(nick="other", score=1_000, team=None))
+        assert list(txn.table(best)) == [(score,)]
+        with pytest.raises(ConflictError):
+            txn.insert(Player(nick="late", score=(score or 0) + 1, team=None))
+    assert list(db.table(best)) == [(1_000,)]
+
+
 def test_a_transaction_that_only_reads_never_conflicts(db: Database) -> None:
     with db.transaction() as txn:
         assert txn.count(Player.all()) == 6

@@ -16,7 +16,9 @@ from ormdb import Context
 from ormdb.database import observing
 from ormdb.database.database import Database
 from ormdb.errors import BudgetError, QueryError, UsageError
+from ormdb.ir.expr import Aggregate, FieldRef
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.observe.calls import Call
 from ormdb.observe.observer import Observer
 from ormdb.observe.sites import CallSite, call_site
@@ -35,12 +37,21 @@ LATE = GraphQuery(
     includes=(Include(relation="origin"),),
 )
 PAGE = page_of_flights(3, Include(relation="plane"))
+KINDS = TableQuery(
+    entity="Flight",
+    filter=compare("!=", "delay", 31_337),
+    columns=(
+        TableColumn(name="kind", expression=FieldRef(path=("kind",))),
+        TableColumn(name="n", expression=Aggregate(function="count")),
+    ),
+)
 Run = Callable[[Any], object]
 RUNS: dict[str, Run] = {
     "fetch": lambda reader: reader.run_fetch(PAGE).dicts(),
     "get": lambda reader: reader.run_get("Flight", (3,)),
     "count": lambda reader: reader.run_count(LATE),
     "exists": lambda reader: reader.run_exists(LATE),
+    "table": lambda reader: reader.run_table(KINDS),
 }
 
 
@@ -113,7 +124,20 @@ def test_every_way_to_read_leaves_a_record(
     assert first == second == third
     assert first["principal"] == "system"
     assert first["engine_calls"] > 0
-    assert first["rows"] == {"fetch": 6, "get": 1}.get(operation, 0)
+    assert first["rows"] == {"fetch": 6, "get": 1, "table": 3}.get(operation, 0)
+
+
+def test_a_table_is_told_by_its_columns_and_no_value_of_it(
+    airline: Database, log: pytest.LogCaptureFixture
+) -> None:
+    airline.run_table(KINDS)
+    (record,) = log.records
+    assert record.getMessage().startswith(
+        "table Flight.where(delay != ?).table(kind, n=count()): 3 rows"
+    )
+    with pytest.raises(QueryError):
+        airline.run_table(replace(KINDS, columns=()))
+    assert log.records[-1].getMessage().startswith("table Flight: ")
 
 
 def test_a_get_is_told_by_the_identity_of_its_entity(

@@ -101,6 +101,16 @@ def test_a_loop_of_gets_is_told_with_the_relation_that_leads_there(
     assert "include Flight.origin with the parents" in record.getMessage()
 
 
+def test_a_loop_of_tables_is_told_to_be_one(
+    watched: ormdb.Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in AIRPORTS:
+        watched.table(Flight.where(Flight.origin[Airport.faa] == name).table(ormdb.count()))
+    (record,) = caplog.records
+    assert "was read 11 times within 1 s" in record.getMessage()
+    assert "read one table with what differs among its columns" in record.getMessage()
+
+
 def test_snapshots_and_transactions_are_watched_as_well(
     watched: ormdb.Database, caplog: pytest.LogCaptureFixture
 ) -> None:
