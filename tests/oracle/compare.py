@@ -27,11 +27,11 @@ from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Answer, Reader, Session
 from tests.oracle.naive import Naive
+from tests.oracle.names import Names
 from tests.oracle.plan_kinds import PlanKinds
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
 from tests.oracle.shrink import shrink_query
-from tests.oracle.sqlite_expressions import Names
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World, make_world
 

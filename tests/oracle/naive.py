@@ -25,7 +25,7 @@ from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import RelationDef, ThroughDef
 from ormdb.ir.value import EnumType, RowDict, Value
 from tests.oracle.naive_expressions import Meaning
-from tests.oracle.sqlite_expressions import Names
+from tests.oracle.names import Names
 
 Rows: TypeAlias = Mapping[str, Mapping[int, RowDict]]
 Key: TypeAlias = tuple[Value, ...] | None

@@ -26,7 +26,7 @@ from ormdb.ir.table import TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import BoolType, RowDict, Value
 from tests.oracle.compare import DifferenceError
 from tests.oracle.naive_expressions import Meaning
-from tests.oracle.sqlite_expressions import Names
+from tests.oracle.names import Names
 from tests.oracle.stage import Identity, Stage, found_ids, identities, whole
 
 Holds: TypeAlias = Callable[[RowDict], bool]

@@ -21,7 +21,7 @@ from ormdb.ir.graph import GraphQuery, Include
 from ormdb.ir.value import RowDict
 from ormdb.session import Reader
 from tests.oracle.compare import DifferenceError
-from tests.oracle.sqlite_expressions import Names
+from tests.oracle.names import Names
 from tests.oracle.stage import Stage, narrowed, whole
 
 PARTS = ("true", "false", "null")

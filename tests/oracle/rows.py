@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ormdb.ir.mutation import Delete, Insert, Mutation, Update
 from ormdb.ir.schema import EntityDef, FieldDef, RelationDef
 from ormdb.ir.value import FloatType, IntType, RowDict, TextType, Value
-from tests.oracle.sqlite_expressions import Names
+from tests.oracle.names import Names
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.values import WIDE, any_value, long_text, to_sqlite
 from tests.oracle.worlds import World

@@ -40,7 +40,7 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.schema import FieldDef, RelationDef, SchemaBundle, ThroughDef
+from ormdb.ir.schema import RelationDef, ThroughDef
 from ormdb.ir.value import (
     BoolType,
     BytesType,
@@ -57,39 +57,12 @@ from ormdb.ir.value import (
     UuidType,
     Value,
 )
+from tests.oracle.names import Names
 from tests.oracle.values import EPOCH, MICROSECOND, decimal_of, decimal_text, to_sqlite
 from tests.oracle.words import matches_words, rank_words
 
 _DAY_US: Final = 86_400_000_000
 _SQL_OPERATORS: Final = {"==": "=", "!=": "<>"}
-
-
-class Names:
-    """The names of a bundle: which way each relation goes."""
-
-    def __init__(self, bundle: SchemaBundle) -> None:
-        self.bundle = bundle
-        self.entities = {entity.name: entity for entity in bundle.entities}
-        self.forward = {(r.source, r.name): r for r in bundle.relations}
-        self.backward = {(r.target, r.inverse): r for r in bundle.relations if r.inverse}
-        self.through = {(t.entity, t.name): t for t in bundle.throughs}
-
-    def field(self, entity: str, name: str) -> FieldDef:
-        return next(each for each in self.entities[entity].fields if each.name == name)
-
-    def way(self, entity: str, name: str) -> tuple[str, RelationDef | ThroughDef, str]:
-        """Which kind of way a name is ("one", "back", "many" or "through"), and where it leads."""
-        if (relation := self.forward.get((entity, name))) is not None:
-            return "one", relation, relation.target
-        if (relation := self.backward.get((entity, name))) is not None:
-            return "back" if relation.inverse_one else "many", relation, relation.source
-        through = self.through[entity, name]
-        return "through", through, through.target
-
-    def path_end(self, entity: str, path: tuple[str, ...]) -> FieldDef:
-        for name in path[:-1]:
-            entity = self.way(entity, name)[2]
-        return self.field(entity, path[-1])
 
 
 class Sql:
@@ -184,15 +157,12 @@ class Sql:
         assert_never(expr)
 
     def _folded(self, expr: Aggregate, entity: str, alias: str) -> str:
-        kind, relation, target = self.names.way(entity, expr.path[0])
-        inner = self.alias()
         if len(expr.path) > 1:
-            assert isinstance(relation, RelationDef)
-            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
-            rest = self._folded(replace(expr, path=expr.path[1:]), target, inner)
             nowhere = "0" if expr.function == "count" else "NULL"
-            return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
-        source, joined = self._reached((kind, relation, target), alias, inner)
+            return self._one_step_on(expr, entity, alias, nowhere)
+        way, inner = self.names.way(entity, expr.path[0]), self.alias()
+        target = way[2]
+        source, joined = self._reached(way, alias, inner)
         asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
         value = "1" if expr.operand is None else self.value(expr.operand, target, inner)
         distinct = "DISTINCT " if expr.distinct else ""
@@ -200,6 +170,15 @@ class Sql:
             f"(SELECT {expr.function}({distinct}v_) FROM (SELECT DISTINCT {inner}._row, {value} AS "
             f"v_ FROM {source} WHERE {joined} AND ({asked})))"
         )
+
+    def _one_step_on(self, expr: Related | Aggregate, entity: str, alias: str, nowhere: str) -> str:
+        """What is asked behind a relation to one row; `nowhere`, where there is none."""
+        kind, relation, target = self.names.way(entity, expr.path[0])
+        assert isinstance(relation, RelationDef)
+        inner = self.alias()
+        joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
+        rest = self.value(replace(expr, path=expr.path[1:]), target, inner)
+        return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
 
     def _reached(
         self, way: tuple[str, RelationDef | ThroughDef, str], alias: str, inner: str
@@ -216,15 +195,11 @@ class Sql:
         return source, self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
 
     def _related(self, expr: Related, entity: str, alias: str) -> str:
-        kind, relation, target = self.names.way(entity, expr.path[0])
-        inner = self.alias()
         if len(expr.path) > 1:
-            assert isinstance(relation, RelationDef)
-            joined = self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
-            rest = self._related(replace(expr, path=expr.path[1:]), target, inner)
-            nowhere = int(expr.kind != "any")
-            return f'coalesce((SELECT {rest} FROM "{target}" {inner} WHERE {joined}), {nowhere})'
-        source, joined = self._reached((kind, relation, target), alias, inner)
+            return self._one_step_on(expr, entity, alias, str(int(expr.kind != "any")))
+        way, inner = self.names.way(entity, expr.path[0]), self.alias()
+        target = way[2]
+        source, joined = self._reached(way, alias, inner)
         asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
         if expr.kind == "all":
             return f"(NOT EXISTS (SELECT 1 FROM {source} WHERE {joined} AND ({asked}) IS NOT TRUE))"

@@ -20,7 +20,8 @@ from ormdb.ir.expr import Expr, FieldRef, NamedParam
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import RelationDef, SchemaBundle, ThroughDef
 from ormdb.ir.value import RowDict
-from tests.oracle.sqlite_expressions import Names, Sql, register_functions
+from tests.oracle.names import Names
+from tests.oracle.sqlite_expressions import Sql, register_functions
 from tests.oracle.values import from_sqlite, to_sqlite
 
 

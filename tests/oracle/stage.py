@@ -24,9 +24,9 @@ from ormdb.ir.schema import Computed, FieldDef, SchemaBundle
 from ormdb.ir.value import BoolType, RowDict, Value
 from ormdb.session import Reader
 from tests.oracle.expressions import ExpressionMaker
+from tests.oracle.names import Names
 from tests.oracle.queries import QueryMaker
 from tests.oracle.rows import RowMaker, Tables
-from tests.oracle.sqlite_expressions import Names
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World, make_world
 

@@ -8,7 +8,7 @@ from ormdb.database.database import Database
 from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.query.assemble import GraphAnswer
 from tests.oracle.compare import dicts_of_blocks
-from tests.oracle.sqlite_expressions import Names
+from tests.oracle.names import Names
 from tests.unit.query.airline import AIRLINE, among, by, compare
 
 WHOLE = GraphQuery(
