@@ -187,8 +187,11 @@ class Database(ReadQueries, TypedSession):
         except BaseException:
             txn.close()
             raise
-        number, known = id(snapshot), self._snapshots
-        known[number] = weakref.ref(snapshot, lambda _: known.pop(number, None))
+        if len(self._snapshots) >= limits.READERS_MAX:  # most of them were dropped
+            for number, reference in list(self._snapshots.items()):
+                if reference() is None:
+                    self._snapshots.pop(number, None)
+        self._snapshots[id(snapshot)] = weakref.ref(snapshot)
         return snapshot
 
     def begin_snapshot(

@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from ormdb import limits
 from ormdb.errors import QueryError, UsageError
+from ormdb.interrupts import uninterrupted
 from ormdb.ir.columnar import ColumnChunk, GivesArrow
 from ormdb.ir.value import RowDict, Type
 from ormdb.model.drafts import row_of
@@ -47,8 +48,10 @@ class BulkLoad:
         total: int | None,
     ) -> int:
         """Load everything, entity by entity; how many rows there were."""
-        commit = self._committer.open(principal=self._principal, deferred=True)
+        commit: OpenCommit | None = None
         try:
+            with uninterrupted():
+                commit = self._committer.open(principal=self._principal, deferred=True)
             waiting = [name for name, _ in loads]
             late: dict[int, tuple[RelationLayout, list[bytes]]] = {}
             done = 0
@@ -69,10 +72,13 @@ class BulkLoad:
                 for at in range(0, len(keys), limits.BULK_CHUNK_ROWS):
                     part = keys[at : at + limits.BULK_CHUNK_ROWS]
                     commit.applier.resolve_late(relation.source, relation, part)
-            commit.publish()
-            return done
+            with uninterrupted():
+                commit.publish()
+                return done
         finally:
-            commit.abort()
+            with uninterrupted():
+                if commit is not None:
+                    commit.abort()
 
 
 def _load(

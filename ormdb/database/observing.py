@@ -251,13 +251,11 @@ def observed_prepared_fetch(
     """`observed_fetch` of a prepared query; whoever watches sees the query it means."""
     if observer.is_watching():
         return observed_fetch(observer, reading, prepared.bound(given))
-    started_s = reading.clock.monotonic_s()
     return fetch_ready(
         prepared.ready(reading.plans, reading.layout, given),
         reading.view,
         reading.clock,
         cancellation=reading.context.cancellation,
-        started_s=started_s,
     )
 
 

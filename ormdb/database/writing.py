@@ -28,7 +28,8 @@ from typing import Self
 
 from ormdb.clock import Clock
 from ormdb.database.reading import ReadQueries, Snapshot
-from ormdb.errors import ClosedError, ThreadError, UsageError
+from ormdb.errors import ClosedError, OrmdbError, ThreadError, UsageError
+from ormdb.interrupts import uninterrupted
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
@@ -87,7 +88,13 @@ class Transaction(ReadQueries, TypedWriter):
     ) -> list[MutationOutcome]:
         """Apply mutations in order.  One that is refused leaves those before it applied."""
         commit = self._writing()
-        return [commit.apply(mutation) for mutation in mutations]
+        try:
+            return [commit.apply(mutation) for mutation in mutations]
+        except OrmdbError:
+            raise  # refused, which has changed nothing
+        except BaseException:  # cut short somewhere inside, so nothing of it may stay
+            self.rollback()
+            raise
 
     def commit(self) -> int | None:
         """Publish what was written; the new version, None if nothing was.
@@ -95,21 +102,23 @@ class Transaction(ReadQueries, TypedWriter):
         The end of the `with` block does the same.
         """
         self._require_usable()
-        commit, self._commit = self._commit, None
-        self._end()
-        if commit is not None:
-            before = commit.head.version
-            version = commit.publish()
-            self.version = version if version != before else None
+        with uninterrupted():
+            commit, self._commit = self._commit, None
+            self._end()
+            if commit is not None:
+                before = commit.head.version
+                version = commit.publish()
+                self.version = version if version != before else None
         return self.version
 
     def rollback(self) -> None:
         """Undo everything.  Harmless after the end."""
-        commit, self._commit = self._commit, None
-        if not self._ended:
-            self._end()
-        if commit is not None:
-            commit.abort()
+        with uninterrupted():
+            commit, self._commit = self._commit, None
+            if not self._ended:
+                self._end()
+            if commit is not None:
+                commit.abort()
 
     def __enter__(self) -> Self:
         return self
@@ -169,16 +178,17 @@ class Transaction(ReadQueries, TypedWriter):
             # Let go of the snapshot first: the writer may have to grow the map, which waits for
             # readers, and this one would wait for itself.
             layout_version = self._snapshot.layout.bundle.version
-            self._snapshot.close()
-            commit = self._committer.open(principal=self._context.principal)
-            try:
-                commit.validate(self._reads, read_at=self._read_at)
-            except BaseException:
-                commit.abort()
-                self._end()
-                raise
-            assert commit.layout.bundle.version >= layout_version
-            self._commit = commit
+            with uninterrupted():
+                self._snapshot.close()
+                commit = self._committer.open(principal=self._context.principal)
+                try:
+                    commit.validate(self._reads, read_at=self._read_at)
+                except BaseException:
+                    commit.abort()
+                    self._end()
+                    raise
+                assert commit.layout.bundle.version >= layout_version
+                self._commit = commit
         return self._commit
 
     def _require_usable(self) -> None:

@@ -60,6 +60,7 @@ from ormdb.ir.value import (
     Value,
     is_scalar,
 )
+from ormdb.pulse import in_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +382,13 @@ class _Checker:
         elif not is_scalar(kind):
             raise _not_comparable(operand)
         else:
-            values = tuple([coerce_value(kind, item, operand.label) for item in items])
+            values = tuple(
+                [
+                    coerce_value(kind, item, operand.label)
+                    for part in in_steps(items)
+                    for item in part
+                ]
+            )
         nullable = bool(items) and (operand.nullable or len(present) < len(items))
         return condition(
             InList(operand=operand.expr, items=Literal(value=values)), nullable=nullable

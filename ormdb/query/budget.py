@@ -93,7 +93,7 @@ class Spending:
             raise _breach("bytes", path, self.budget.bytes, spent, "bytes read")
         self.check_time(path)
 
-    def check_time(self, path: tuple[str, ...]) -> None:
+    def check_time(self, path: tuple[str, ...] = ()) -> None:
         """The time, and whether anybody wants this to end."""
         if self._cancellation is not None and self._cancellation.is_cancelled:
             raise CancelledError("the call was cancelled, and has read nothing to the end")

@@ -14,14 +14,16 @@ Invariants (held by tests/unit/query/test_convert.py):
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from ormdb import limits
 from ormdb.errors import ValueRangeError, ValueTypeError
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import DecimalType, FloatType, IntType, Type, Value
+from ormdb.pulse import in_steps
 from ormdb.query.shape import LiteralClass
 from ormdb.storage.asking import Question
 from ormdb.storage.records import stored_value
@@ -46,9 +48,21 @@ def make_converter(use: FieldDef | Question, kind: LiteralClass) -> Callable[[Va
     def convert(value: Value) -> Value:
         return stored_value(definition, coerce_value(definition, value, field.name))
 
+    def converted(items: Sequence[Value]) -> frozenset[Value]:
+        return frozenset([convert(item) for part in in_steps(items) for item in part])
+
     if isinstance(kind, tuple):
-        return lambda items: frozenset(map(convert, items))
+        if isinstance(definition, IntType) and kind[1] == frozenset({int}):
+            return lambda items: _whole_numbers(items) or converted(items)
+        return converted
     return convert
+
+
+def _whole_numbers(items: Sequence[Value]) -> frozenset[Value] | None:
+    """Ints beside an int, which stay as they are if they fit; None if one does not."""
+    if items and min(items) >= limits.INT_MIN and max(items) <= limits.INT_MAX:
+        return frozenset(items)
+    return None
 
 
 def is_exact(field: FieldDef, kind: LiteralClass) -> bool:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import accumulate, compress
 
 from ormdb.ir.value import Value
+from ormdb.pulse import beat, in_steps, sort_in_steps
 from ormdb.query.budget import Spending
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
@@ -158,6 +159,7 @@ class Execution:
             )
             sorted_already = expand.row_order or arrange is not None
         level, counts = found
+        beat()
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(level.rows))
         owners = None
@@ -168,7 +170,7 @@ class Execution:
         if not sorted_already:
             owners = owners if owners is not None else owners_of(counts)
             positions = self._sieve.positions(plan.order, level)
-            positions.sort(key=owners.__getitem__)
+            sort_in_steps(positions, owners)
             level, owners = picked(level, positions), sorted(owners)
         if owners is not None:
             counts = _counts(owners, len(counts))
@@ -208,20 +210,25 @@ class Execution:
         positions = list(range(len(edges.rows)))
         if edge_order.keys:
             positions = self._sieve.positions(edge_order, edges)
-            positions.sort(key=owners.__getitem__)
+            sort_in_steps(positions, owners)
         keep = self._sieve.node_mask(plan, level) or [True] * len(level.rows)
         # A target that several edges of one parent lead to counts once, where it stands first.
         pairs = dict.fromkeys(
-            (owners[i], targets[i]) for i in positions if targets[i] >= 0 and keep[targets[i]]
+            (owners[i], targets[i])
+            for part in in_steps(positions)
+            for i in part
+            if targets[i] >= 0 and keep[targets[i]]
         )
         ordered = list(pairs)
         if plan.order.keys:
             rank = {target: n for n, target in enumerate(self._sieve.positions(plan.order, level))}
             ordered.sort(key=lambda pair: (pair[0], rank[pair[1]]))
+        beat()
         kept_counts = _counts([owner for owner, _ in ordered], len(counts))
         flat = [target for _, target in ordered]
         if page.limit is not None or page.offset:
             flat, kept_counts = _limited_list(flat, kept_counts, page)
+        beat()
         used = sorted(set(flat))
         place = dict(zip(used, range(len(used)), strict=True))
         level = picked(level, used)

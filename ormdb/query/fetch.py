@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ormdb.clock import Clock
 from ormdb.ir.graph import GraphQuery
+from ormdb.pulse import heeding
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.cache import PlanCache
@@ -61,16 +62,16 @@ def fetch(reading: Reading, query: GraphQuery, *, trace: Trace | None = None) ->
       BudgetError: the answer would be larger than the query's budget allows.
       CorruptionError: what is stored contradicts itself.
     """
-    started_s = reading.clock.monotonic_s()
-    if trace is not None:
-        trace.plan_was_kept = reading.plans.holds(reading.layout, query)
-    ready = reading.plans.ready(reading.layout, query)
+    spending = _spending(reading, query)
+    with heeding(spending.check_time):
+        if trace is not None:
+            trace.plan_was_kept = reading.plans.holds(reading.layout, query)
+        ready = reading.plans.ready(reading.layout, query)
     return fetch_ready(
         ready,
         reading.view,
         reading.clock,
-        cancellation=reading.context.cancellation,
-        started_s=started_s,
+        spending=spending,
         trace=trace,
     )
 
@@ -81,19 +82,21 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
     clock: Clock,
     *,
     cancellation: Cancellation | None = None,
-    started_s: float | None = None,
+    spending: Spending | None = None,
     trace: Trace | None = None,
 ) -> GraphAnswer:
-    """`fetch` of a query that is ready to run, begun at `started_s` or now."""
+    """`fetch` of a query that is ready to run; `spending` says what was spent before."""
     counters, plan = view.counters, ready.plan
     before = (counters.calls, counters.keys, counters.bytes)
-    spending = Spending(ready.query.budget, clock, started_s=started_s, cancellation=cancellation)
+    if spending is None:
+        spending = Spending(ready.query.budget, clock, cancellation=cancellation)
     cursors: Callable[[], tuple[str | None, str | None]] = no_cursors
     if ready.seek is not None and trace is None:
         level = ready.seek.find(view, ready.values)
         spending.check_progress((), counters.bytes)
         if plan.root.children:
-            root = Execution(ready, view, spending).fetch_from(level)
+            with heeding(spending.check_time):
+                root = Execution(ready, view, spending).fetch_from(level)
         else:
             spending.add_rows((), len(level.rows))
             root = NodeResult(plan.root, level, None, (), [])
@@ -101,7 +104,9 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
         if trace is not None:
             trace.begin(ready, view, spending)
         execution = Execution(ready, view, spending, trace)
-        root, roots = execution.fetch(ready.page)
+        with heeding(spending.check_time):
+            spending.check_time()
+            root, roots = execution.fetch(ready.page)
         cursors = _Cursors(execution, roots, ready.page)
     return GraphAnswer(
         root,
@@ -121,22 +126,32 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
 
 def count(reading: Reading, query: GraphQuery) -> int:
     """How many roots the query's filter keeps."""
-    return count_ready(reading, reading.plans.ready(reading.layout, query))
+    spending = _spending(reading, query)
+    with heeding(spending.check_time):
+        return count_ready(reading, reading.plans.ready(reading.layout, query), spending)
 
 
-def count_ready(reading: Reading, ready: ReadyQuery) -> int:
+def count_ready(reading: Reading, ready: ReadyQuery, spending: Spending | None = None) -> int:
     """`count` of a query that is ready to run."""
-    return _execution(reading, ready).roots.count()
+    spending = spending or _spending(reading, ready.query)
+    with heeding(spending.check_time):
+        spending.check_time()
+        return Execution(ready, reading.view, spending).roots.count()
 
 
 def exists(reading: Reading, query: GraphQuery) -> bool:
     """Whether the query's filter keeps any root."""
-    return exists_ready(reading, reading.plans.ready(reading.layout, query))
+    spending = _spending(reading, query)
+    with heeding(spending.check_time):
+        return exists_ready(reading, reading.plans.ready(reading.layout, query), spending)
 
 
-def exists_ready(reading: Reading, ready: ReadyQuery) -> bool:
+def exists_ready(reading: Reading, ready: ReadyQuery, spending: Spending | None = None) -> bool:
     """`exists` of a query that is ready to run."""
-    return _execution(reading, ready).roots.exists()
+    spending = spending or _spending(reading, ready.query)
+    with heeding(spending.check_time):
+        spending.check_time()
+        return Execution(ready, reading.view, spending).roots.exists()
 
 
 def plan_only(reading: Reading, query: GraphQuery, trace: Trace) -> None:
@@ -150,6 +165,10 @@ def _execution(reading: Reading, ready: ReadyQuery, trace: Trace | None = None) 
     if trace is not None:
         trace.begin(ready, reading.view, spending)
     return Execution(ready, reading.view, spending, trace)
+
+
+def _spending(reading: Reading, query: GraphQuery) -> Spending:
+    return Spending(query.budget, reading.clock, cancellation=reading.context.cancellation)
 
 
 def no_cursors() -> tuple[str | None, str | None]:

@@ -18,12 +18,13 @@ import struct
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any
 
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
+from ormdb.pulse import beat, in_steps, sort_in_steps
 from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import RelationLayout
@@ -68,7 +69,7 @@ class Arrange:
 def arranged(level: Level, counts: Sequence[int], positions: Callable[[Level], list[int]]) -> Level:
     """The children of each parent in an order, parent by parent as before."""
     found = positions(level)
-    found.sort(key=owners_of(counts).__getitem__)
+    sort_in_steps(found, owners_of(counts))
     return picked(level, found)
 
 
@@ -111,7 +112,8 @@ def parent_keys(relation: RelationLayout, parents: Level) -> list[bytes | None]:
     assert relation.index is not None
     columns = [_column(parents.rows, slot) for slot in relation.target_slots]
     given = list(zip(*columns, strict=True))
-    encoded = iter(relation.index.encode_many([values for values in given if None not in values]))
+    present = [values for values in given if None not in values]
+    encoded = chain.from_iterable(map(relation.index.encode_many, in_steps(present)))
     return [None if None in values else next(encoded) for values in given]
 
 
@@ -173,6 +175,7 @@ def _read_children(
     )
     row_keys = split_ids(b"".join(found))
     rows = decoder.decode_batch(row_keys, values)
+    beat()
     counts = [len(joined) // ROW_KEY_BYTES for joined in found]
     if len(asked) < len(keys):
         given = iter(counts)
@@ -209,6 +212,7 @@ def _by_number(
 ) -> tuple[Level, list[int]]:
     """Targets whose row number is known."""
     wanted = sorted({number for number in numbers if number is not None})
+    beat()
     keys = _pack(wanted)
     rows = decoded_rows(view, relation.target, keys, decoder)
     if None in rows:
@@ -223,6 +227,7 @@ def _by_number(
         wanted, keys = [wanted[i] for i in there], [keys[i] for i in there]
         rows = [rows[i] for i in there]
     position = dict(zip(wanted, range(len(wanted)), strict=True))
+    beat()
     return Level(rows, keys), [position.get(number, -1) for number in numbers]
 
 
@@ -265,7 +270,8 @@ def _read_by_value(
     """The row of each identity, if there is one."""
     lookup = relation.target_lookup
     assert lookup is not None
-    found = view.lookup(lookup, relation.target, lookup.encode_many(wanted))
+    encoded = [key for part in in_steps(wanted) for key in lookup.encode_many(part)]
+    found = view.lookup(lookup, relation.target, encoded)
     hits = [(values, joined) for values, joined in zip(wanted, found, strict=True) if joined]
     keys = [joined[:ROW_KEY_BYTES] for _, joined in hits]
     targets = view.rows(relation.target, keys)

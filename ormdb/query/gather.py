@@ -12,9 +12,10 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ormdb.ir.value import Value
+from ormdb.query.budget import Spending
 from ormdb.query.follow import Level, parent_keys, target_keys
 from ormdb.query.plan import Access, Source
 from ormdb.query.roots import identity_keys, index_ranges, relation_key, root_batches
@@ -26,23 +27,26 @@ from ormdb.storage.views import Span, View
 
 
 class KeyGatherer:
-    """Gathers keys in one run of a plan; `check_progress` is called between batches."""
+    """Gathers keys in one run of a plan; what is spent is checked between batches."""
 
     def __init__(
         self,
         view: View,
         values: Sequence[Value],
         sieve: Sieve,
-        check_progress: Callable[[], None],
+        spending: Spending,
     ) -> None:
         self._view = view
         self._values = values
         self._sieve = sieve
-        self._check_progress = check_progress
+        self._spending = spending
 
     def keys(self, access: Access, entity: EntityLayout) -> list[bytes]:
         """The keys of the rows that an access leads to, in row order."""
         return sorted(self._found(access, entity))
+
+    def _check_progress(self) -> None:
+        self._spending.check_progress((), self._view.counters.bytes)
 
     def _found(self, access: Access, entity: EntityLayout) -> set[bytes]:
         self._check_progress()

@@ -27,6 +27,7 @@ import msgspec
 from ormdb import limits
 from ormdb.errors import CursorError
 from ormdb.ir.value import Value
+from ormdb.pulse import sort_in_steps
 from ormdb.query.plan import OrderPlan, SortKey
 
 _SEAL_BYTES = 8
@@ -38,7 +39,8 @@ def sorted_positions(
     order: OrderPlan, columns: Sequence[Sequence[Value]], row_keys: Sequence[bytes]
 ) -> list[int]:
     """The positions of rows in the order; `columns` are the values of its keys."""
-    positions = sorted(range(len(row_keys)), key=row_keys.__getitem__, reverse=order.tie_descending)
+    positions = list(range(len(row_keys)))
+    sort_in_steps(positions, row_keys, reverse=order.tie_descending)
     sort_positions(positions, order.keys, columns)
     return positions
 
@@ -53,9 +55,9 @@ def sort_positions(
                 ranked: Sequence[Any] = [(value is not None, value) for value in column]
             else:
                 ranked = [(value is None, value) for value in column]
-            positions.sort(key=ranked.__getitem__, reverse=key.descending)
+            sort_in_steps(positions, ranked, reverse=key.descending)
         else:
-            positions.sort(key=column.__getitem__, reverse=key.descending)
+            sort_in_steps(positions, column, reverse=key.descending)
 
 
 class Place:

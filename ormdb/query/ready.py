@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ormdb.errors import QueryError
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import Value
+from ormdb.pulse import in_steps
 from ormdb.query.budget import check_budget, check_depth
 from ormdb.query.convert import has_key
 from ormdb.query.order import decode_cursor
@@ -72,7 +73,8 @@ def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
 def _have_keys(keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:
     for kind, index, listed in keyed:
         value = values[index]
-        if not all(has_key(kind, item) for item in (value if listed else (value,))):
+        items: Sequence[Value] = list(value) if listed else (value,)
+        if not all(has_key(kind, item) for part in in_steps(items) for item in part):
             return False
     return True
 

@@ -74,7 +74,7 @@ class RootReader:
         self._spending = spending
         self._values = values
         self._sieve = sieve
-        self._gatherer = KeyGatherer(view, values, sieve, self._check_progress)
+        self._gatherer = KeyGatherer(view, values, sieve, spending)
 
     def page(self, page: RootPage) -> RootResult:
         """The roots of a page, in the query's order."""

@@ -18,6 +18,7 @@ from ormdb import limits
 from ormdb.errors import CorruptionError
 from ormdb.ir.patterns import Pattern
 from ormdb.ir.value import Value
+from ormdb.pulse import in_steps
 from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
 from ormdb.query.follow import Level
 from ormdb.query.order import Place
@@ -103,7 +104,8 @@ def identity_keys(
         wanted = [identity for identity in wanted if None not in identity]
     if entity.identity is None:
         return sorted(row_key(identity[0]) for identity in wanted)
-    encoded = [entity.identity.encode_values(identity) for identity in wanted]
+    encode = entity.identity.encode_values
+    encoded = [encode(identity) for part in in_steps(wanted) for identity in part]
     keys = sorted(b[:8] for b in view.lookup(entity.identity, entity, encoded) if b)
     if len(set(keys)) < len(keys):  # of two identities; the filter rechecks all others
         raise _misleading(entity, entity.identity)
@@ -277,8 +279,13 @@ def index_ranges(access: Access, index: IndexLayout, values: Sequence[Value]) ->
     fixed = [_operand(operand, values) for operand in access.equal]
     prefix = index.encode_prefix(fixed)
     if access.many is not None:
-        wholes = sorted(index.encode_prefix([*fixed, value]) for value in values[access.many])
-        ranges = [(at_or_above(whole), at_or_below(whole)) for whole in wholes]
+        listed = list(values[access.many])
+        wholes = sorted(
+            index.encode_prefix([*fixed, value]) for part in in_steps(listed) for value in part
+        )
+        ranges = [
+            (at_or_above(whole), at_or_below(whole)) for part in in_steps(wholes) for whole in part
+        ]
         return list(dict.fromkeys(ranges))  # over-long values may share one
     if access.prefix is not None:
         column, begin = index.columns[len(fixed)], _operand(access.prefix, values)
@@ -318,8 +325,9 @@ def recheck_entries(
     entity: EntityLayout, index: IndexLayout, rows: Sequence[Any], keys: Sequence[bytes]
 ) -> None:
     """See that every row has the values of the entry that led to it."""
-    if index.encode_rows(rows) != list(keys):
-        raise _misleading(entity, index)
+    for some_rows, some_keys in zip(in_steps(rows), in_steps(keys), strict=True):
+        if index.encode_rows(some_rows) != list(some_keys):
+            raise _misleading(entity, index)
 
 
 def _misleading(entity: EntityLayout, index: IndexLayout) -> CorruptionError:

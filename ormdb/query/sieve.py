@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ormdb import limits
 from ormdb.ir.value import Value
+from ormdb.pulse import in_steps
 from ormdb.query.follow import Level, follow_to_many, follow_to_one, masked
 from ormdb.query.order import sorted_positions
 from ormdb.query.plan import DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
@@ -63,7 +65,13 @@ class Sieve:
     def mask(self, plan: FilterPlan, level: Level) -> list[bool]:
         """Which rows a filter keeps."""
         hops = self.hop_rows(plan.hops, level)
-        return plan.mask(level.rows, *hops, *(self._values[index] for index in plan.parameters))
+        values = [self._values[index] for index in plan.parameters]
+        if len(level.rows) <= limits.PULSE_STEP_ITEMS:
+            return plan.mask(level.rows, *hops, *values)
+        mask: list[bool] = []
+        for parts in zip(*map(in_steps, (level.rows, *hops)), strict=True):
+            mask += plan.mask(*parts, *values)
+        return mask
 
     def column(
         self,

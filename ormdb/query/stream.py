@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 
 from ormdb.errors import QueryError
 from ormdb.ir.graph import GraphQuery
+from ormdb.pulse import heeding
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.execute import Execution
@@ -59,10 +60,12 @@ def _answers(
         proceed()
         before = counters.calls, counters.keys, counters.bytes
         spending.renew(counters.bytes)
-        roots = next(levels, None)
-        if roots is None:
-            return
-        root = execution.fetch_from(roots)
+        with heeding(spending.check_time):
+            spending.check_time()
+            roots = next(levels, None)
+            if roots is None:
+                return
+            root = execution.fetch_from(roots)
         yield GraphAnswer(
             root,
             version=view.version,

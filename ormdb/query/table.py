@@ -15,6 +15,7 @@ from ormdb.ir.explanation import Limits
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import Value
+from ormdb.pulse import heeding
 from ormdb.query.budget import Spending
 from ormdb.query.execute import Execution
 from ormdb.query.fetch import Reading
@@ -64,7 +65,8 @@ def table(reading: Reading, query: TableQuery, *, trace: Trace | None = None) ->
         limit=query.limit,
         offset=query.offset,
     )
-    values = execution.columns()
+    with heeding(spending.check_time):
+        values = execution.columns()
     if trace is not None:
         trace.note_level(ready.plan.base.root, execution.rows_kept)
     return TableBlock(

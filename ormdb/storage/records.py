@@ -63,6 +63,7 @@ from ormdb.ir.value import (
     UuidType,
     Value,
 )
+from ormdb.pulse import in_steps
 
 RESIDUE: Final = 0x2144DF1C  # CRC-32 of any bytes followed by their own CRC-32, little endian
 PLACEHOLDER: Final = 0xFFFFFFFF  # encodes as ce ff ff ff ff; the seal replaces the last four
@@ -303,6 +304,11 @@ class RowDecoder:
         Raises:
           CorruptionError: a row is not what was written under its key.
         """
+        if len(keys) > limits.PULSE_STEP_ITEMS:
+            decoded: list[Any] = []
+            for some_keys, some_rows in zip(in_steps(keys), in_steps(rows), strict=True):
+                decoded += self.decode_batch(some_keys, some_rows)
+            return decoded
         verify(self._codec.entity, keys, rows)
         try:
             return list(map(self._decode, rows))

@@ -25,6 +25,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
 from ormdb.errors import CorruptionError
+from ormdb.pulse import beat
 from ormdb.storage.batches import cut_ids
 from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.history import open_ended
@@ -434,6 +435,7 @@ class PastView:
         self.counters.calls += 1
         for items in batches:
             self.counters.keys += len(items)
+            beat()
             yield from items
 
     def _count(self, keys: int) -> None:

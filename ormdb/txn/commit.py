@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.errors import ClosedError, ConflictError, CorruptionError
+from ormdb.interrupts import uninterrupted
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.storage.changelog import append_entry, version_at
 from ormdb.storage.engine import Engine, WriteTransaction
@@ -176,14 +177,19 @@ class Committer:
           ConflictError: what the request read has changed; run the transaction again.
           ConstraintError and other UsageErrors: a mutation was refused; nothing was committed.
         """
-        commit = self.open(principal=request.principal)
+        commit: OpenCommit | None = None
         try:
+            with uninterrupted():
+                commit = self.open(principal=request.principal)
             if request.read_at is not None:
                 commit.validate(request.reads, read_at=request.read_at)
             outcomes = tuple(commit.apply(mutation) for mutation in request.mutations)
-            return CommitResult(version=commit.publish(), outcomes=outcomes)
+            with uninterrupted():
+                return CommitResult(version=commit.publish(), outcomes=outcomes)
         finally:
-            commit.abort()
+            with uninterrupted():
+                if commit is not None:
+                    commit.abort()
 
     def open(self, *, principal: str, deferred: bool = False) -> OpenCommit:
         """Become the one writer and begin a commit."""

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from functools import partial
 from typing import Final
 
@@ -56,7 +57,7 @@ class LmdbEngine:
         self._read_only = read_only
         self._is_open = True
         self._closing = threading.Lock()
-        self._writer: LmdbWriteTransaction | None = None
+        self._writer: weakref.ref[LmdbWriteTransaction] | None = None
 
     @classmethod
     def open(
@@ -131,9 +132,7 @@ class LmdbEngine:
         environment = self._environment
         if not self._is_open or environment.is_forked:
             self._check_open()
-        opened = environment.begin_read()
-        opened.owner = self
-        return LmdbReadTransaction(environment, opened)
+        return LmdbReadTransaction(environment).owned_by(self)
 
     def begin_write(self, *, wait_s: float | None = None) -> LmdbWriteTransaction:
         self._check_open()
@@ -141,7 +140,8 @@ class LmdbEngine:
             raise ReadOnlyError(f"{self.path} is open for reading only; open it for writing")
         raw, handles = self._environment.begin_write(wait_s)
         writer = LmdbWriteTransaction(self._environment, raw, handles)
-        self._writer = writer
+        # Weak: one that is dropped without an end is ended by whoever writes next.
+        self._writer = weakref.ref(writer)
         if not self._is_open:  # closed by another thread while we waited
             writer.abort()
             self._check_open()
@@ -213,7 +213,8 @@ class LmdbEngine:
                 return
             self._is_open = False
         environment.end_reads_of(self)
-        writer, self._writer = self._writer, None
+        known, self._writer = self._writer, None
+        writer = None if known is None else known()
         if writer is None or writer.is_ended:
             sharing.let_go(environment)
         else:

@@ -48,6 +48,10 @@ from ormdb.storage.lmdb.writer_lock import WriterLock
 BEGIN_TRIES_MAX: Final = 5  # a resize, full slots, new spaces and a reopen, once each
 
 
+def _unclaimed(_: OpenRead) -> None:
+    return None
+
+
 class Environment:
     """A file that this process has open."""
 
@@ -115,15 +119,18 @@ class Environment:
 
     # --- reading --------------------------------------------------------------------------
 
-    def begin_read(self) -> OpenRead:
-        """A snapshot of the newest commit, with handles for all its spaces."""
+    def begin_read(self, claim: Callable[[OpenRead], None] = _unclaimed) -> OpenRead:
+        """A snapshot of the newest commit, with handles for all its spaces.
+
+        `claim` is told of it before it is listed, so that it is never listed and held by nobody.
+        """
         remedy: Callable[[], object]
         for _ in range(BEGIN_TRIES_MAX):
             with self._mutex:
                 if self._is_gated:
                     self._pass_gate()
                 try:
-                    opened = self._begin_read()
+                    opened = self._begin_read(claim)
                 except lmdb.MapResizedError:
                     remedy = self._adopt_map
                 except lmdb.ReadersFullError:
@@ -203,7 +210,8 @@ class Environment:
         """Become the one writer; `end_write` must follow."""
         if self.settings.read_only:
             raise ReadOnlyError(f"{self.path} is open for reading only; open it for writing")
-        self.writer.acquire(self.settings.writer_wait_s if wait_s is None else wait_s)
+        wait_s = self.settings.writer_wait_s if wait_s is None else wait_s
+        self.writer.acquire(wait_s, end_left_over=self.end_write)
         try:
             self._make_room()
             return self._begin_write()
@@ -325,7 +333,7 @@ class Environment:
 
     # --- under the lock -------------------------------------------------------------------
 
-    def _begin_read(self) -> OpenRead:
+    def _begin_read(self, claim: Callable[[OpenRead], None]) -> OpenRead:
         now_s = self.settings.clock.monotonic_s()
         self.readers.sweep(now_s)
         if now_s >= self._reader_check_s:
@@ -333,7 +341,7 @@ class Environment:
             self._env.reader_check()
         raw = self._env.begin()
         txn_id = raw.id()
-        opened = self.readers.add(raw, txn_id, now_s)
+        opened = self.readers.add(raw, txn_id, now_s, claim)
         opened.handles = self._handles
         if txn_id != self._seen:
             opened.is_complete = self._count(raw) == len(self._handles)

@@ -16,8 +16,9 @@ Invariants (held by tests/unit/storage/test_lmdb_snapshots.py):
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias
 
@@ -45,6 +46,7 @@ class OpenRead:
         "begun_s",
         "ending",
         "handles",
+        "holder",
         "is_complete",
         "lock",
         "number",
@@ -62,6 +64,7 @@ class OpenRead:
         self.lock = threading.Lock()
         self.turn: AbstractContextManager[object] = self.lock  # what a call enters
         self.owner: object = None  # the engine that began it
+        self.holder: Holder | None = None  # the transaction that reads through it
         self.handles: Handles = {}
         self.is_complete = True
         self.ending: Ending | None = None
@@ -102,6 +105,16 @@ class OpenRead:
         return ClosedError("this snapshot was closed; begin a new one")
 
 
+class Holder(weakref.ref[object]):
+    """The transaction that reads through a snapshot: when it is dropped, `opened` is left over.
+
+    What it calls then is no function of Python's, in the midst of which an interrupt could fall.
+    """
+
+    __slots__ = ("opened",)
+    opened: OpenRead
+
+
 def forked_error(path: str) -> ForkError:
     """The error of every use in a forked process."""
     return ForkError(
@@ -115,7 +128,7 @@ class Readers:
 
     def __init__(self, age_s_max: float) -> None:
         self.age_s_max = age_s_max
-        self.abandoned: deque[OpenRead] = deque()
+        self.abandoned: deque[Holder] = deque()
         self.expired = 0
         self._open: dict[int, OpenRead] = {}
         self._number = 0
@@ -126,12 +139,21 @@ class Readers:
     def __iter__(self) -> Iterator[OpenRead]:
         return iter(list(self._open.values()))
 
-    def add(self, raw: RawTransaction, txn_id: int, now_s: float) -> OpenRead:
-        """Keep account of a snapshot that has just begun."""
+    def add(
+        self, raw: RawTransaction, txn_id: int, now_s: float, claim: Callable[[OpenRead], None]
+    ) -> OpenRead:
+        """Keep account of a snapshot that has just begun, which somebody has claimed."""
         self._number += 1
         opened = OpenRead(self._number, raw, txn_id, now_s)
+        claim(opened)
         self._open[opened.number] = opened
         return opened
+
+    def hold(self, opened: OpenRead, transaction: object) -> None:
+        """Notice when a transaction is dropped without having ended its snapshot."""
+        holder = Holder(transaction, self.abandoned.append)
+        holder.opened = opened
+        opened.holder = holder
 
     def remove(self, opened: OpenRead) -> None:
         """It has ended."""
@@ -144,7 +166,7 @@ class Readers:
     def sweep(self, now_s: float) -> None:
         """End what was dropped without closing, and what is too old."""
         while self.abandoned:
-            self._end_idle(self.abandoned.popleft(), "closed")
+            self._end_idle(self.abandoned.popleft().opened, "closed")
         if not self._open or now_s - next(iter(self._open.values())).begun_s <= self.age_s_max:
             return
         for opened in list(self._open.values()):

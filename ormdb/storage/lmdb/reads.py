@@ -28,7 +28,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 import lmdb
 
+from ormdb import limits
 from ormdb.errors import CorruptionError
+from ormdb.pulse import beat, in_steps
 from ormdb.storage.batches import ROW_ID_BYTES, first_counts, split_ids
 from ormdb.storage.engine import Item
 
@@ -38,13 +40,20 @@ _SAMPLE_KEYS: Final = 8  # looked at to guess how many duplicates keys have
 _BUFFER_FROM: Final = 3  # duplicates per key from which one buffer for all keys is faster
 _STEP: Final = 4  # items read at first when a range has an end
 _STEP_GROWTH: Final = 4
+_STEP_KEYS: Final = 1_024  # each may have many duplicates
+_STEP_MAX: Final = 16_384
 _ABSENT_KEY: Final = b"\0" * 512  # longer than any key, so that nothing is found under it
 _key_of = itemgetter(0)
 
 
 def values(cursor: Cursor, keys: Sequence[bytes]) -> list[bytes | None]:
     """The value of each key, or None."""
-    return list(map(cursor.get, keys))
+    if len(keys) <= limits.PULSE_STEP_ITEMS:
+        return list(map(cursor.get, keys))
+    found: list[bytes | None] = []
+    for part in in_steps(keys):
+        found += map(cursor.get, part)
+    return found
 
 
 def present_keys(keys: Sequence[bytes]) -> list[bytes]:
@@ -62,6 +71,22 @@ class Bounds(NamedTuple):
 
 def duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[bytes]:
     """The duplicates of each key, joined; once there are too many, those of the first keys."""
+    if len(keys) <= _STEP_KEYS:
+        return _duplicates(cursor, keys, bounds)
+    found: list[bytes] = []
+    left = bounds.limit_all
+    for part in in_steps(keys, _STEP_KEYS):
+        if left == 0:
+            found += [b""] * len(part)
+            continue
+        more = _duplicates(cursor, part, bounds._replace(limit_all=left))
+        if left is not None:
+            left -= sum(map(len, more)) // bounds.width
+        found += more
+    return found
+
+
+def _duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[bytes]:
     join, to_key, walk = b"".join, cursor.set_key, cursor.iternext_dup
     each, most = bounds.limit_each, bounds.limit_all
     if each is not None and (most is None or each * len(keys) <= most):
@@ -85,7 +110,7 @@ def duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[by
 def counts(cursor: Cursor, keys: Sequence[bytes]) -> list[int]:
     """How many duplicates each key has."""
     to_key, count = cursor.set_key, cursor.count
-    return [count() if to_key(key) else 0 for key in keys]
+    return [count() if to_key(key) else 0 for part in in_steps(keys) for key in part]
 
 
 def require_rising(found: Sequence[bytes], width: int) -> list[bytes]:
@@ -95,6 +120,8 @@ def require_rising(found: Sequence[bytes], width: int) -> list[bytes]:
       CorruptionError: they do not, so that one may be there twice.
     """
     joined = b"".join(found)
+    if len(joined) > width * limits.PULSE_STEP_ITEMS:
+        beat()
     if width == ROW_ID_BYTES:
         each = split_ids(joined)
     else:
@@ -247,8 +274,10 @@ def _parts(walk: Iterator[Item], count: int | None) -> Iterator[list[Item]]:
         if not part:
             return
         yield part
+        if step >= _STEP_MAX:
+            beat()
         left = None if left is None else left - len(part)
-        step *= _STEP_GROWTH
+        step = min(step * _STEP_GROWTH, _STEP_MAX)
 
 
 def _step(keys: Sequence[bytes]) -> int:

@@ -18,10 +18,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import Self
 
 import lmdb
 
+from ormdb import limits
 from ormdb.errors import OrmdbError, UsageError
+from ormdb.pulse import in_steps
 from ormdb.storage.batches import (
     batch_sizes,
     check_limit,
@@ -116,12 +119,14 @@ class Reads(ABC):
             try:
                 found = [
                     reads.range_items(cursor, low, high, reverse=reverse, count=limit_each)
-                    for low, high in ranges
+                    for part in in_steps(ranges, limits.SCAN_BATCH_ROWS)
+                    for low, high in part
                 ]
             except FAULTS as error:
                 raise self._failed(error, f"scanning {space.name}") from error
-        for items, bounds in zip(found, ranges, strict=True):
-            reads.require_order(items, bounds, width=space.duplicate_bytes, reverse=reverse)
+        for part in in_steps(list(zip(found, ranges, strict=True))):
+            for items, bounds in part:
+                reads.require_order(items, bounds, width=space.duplicate_bytes, reverse=reverse)
         return found
 
     def read_related(
@@ -261,23 +266,30 @@ class Reads(ABC):
 class LmdbReadTransaction(Reads):
     """A snapshot."""
 
-    def __init__(self, environment: Environment, opened: OpenRead) -> None:
+    def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._opened: OpenRead
+        environment.begin_read(self._claim)
+
+    def _claim(self, opened: OpenRead) -> None:
+        self._environment.readers.hold(opened, self)
         self._opened = opened
 
     def __repr__(self) -> str:
         state = self._opened.ending or "open"
         return f"<LmdbReadTransaction {state} commit={self._opened.txn_id}>"
 
-    def __del__(self) -> None:
-        if self._opened.raw is not None:
-            self._environment.readers.abandoned.append(self._opened)
-
     def close(self) -> None:
         opened = self._opened
         if opened.raw is not None:
             with opened.lock:
                 self._environment.end_read(opened)
+            opened.holder = None
+
+    def owned_by(self, owner: object) -> Self:
+        """This, which ends with `owner`."""
+        self._opened.owner = owner
+        return self
 
     @property
     def _turn(self) -> AbstractContextManager[object]:

@@ -55,6 +55,8 @@ class LmdbWriteTransaction(Reads):
         self._own_turn = OwnTurn(self._check)
         self._is_engine_closed = False
         self._at_end: deque[Callable[[], None]] = deque()
+        if parent is None:
+            environment.writer.hold(self)
 
     def __repr__(self) -> str:
         state = "ended" if self._raw is None else "open" if self._child is None else "resting"
