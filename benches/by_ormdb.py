@@ -15,7 +15,22 @@ from typing import Any, ClassVar, Final
 import ormdb
 from benches.contestant import KNOWN_NAME, SHORT_PAGE, TOP, Contestant, Cost
 from benches.data import Row
-from ormdb import Database, Entity, Field, Many, One, Query, count, field, index, limits, many, one
+from ormdb import (
+    Database,
+    Entity,
+    Field,
+    Many,
+    One,
+    Prepared,
+    Query,
+    count,
+    field,
+    index,
+    limits,
+    many,
+    one,
+    param,
+)
 
 
 class Customer(Entity):
@@ -188,6 +203,7 @@ PAGES = Visit.all().table(
     Visit.paid.max().named("paid"),
 )
 KNOWN = Customer.where(Customer.name == KNOWN_NAME)
+NAMED = Customer.where(Customer.name == param("name", str))
 
 
 class ByOrmdb(Contestant):
@@ -198,6 +214,7 @@ class ByOrmdb(Contestant):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._db: Database | None = None
+        self._prepared: tuple[Database, Prepared[Customer]] | None = None
         self._costs: list[Cost] | None = None
 
     def create(self, world: str) -> None:
@@ -236,6 +253,11 @@ class ByOrmdb(Contestant):
 
     def one_row(self) -> list[Row]:
         return self._fetch(KNOWN)
+
+    def one_row_prepared(self) -> list[Row]:
+        if self._prepared is None or self._prepared[0] is not self.db:
+            self._prepared = self.db, self.db.prepare(NAMED)
+        return self._prepared[1].fetch(name=KNOWN_NAME).to_dicts()
 
     # --- graphs -------------------------------------------------------------------------------
 

@@ -158,6 +158,14 @@ READS: Final[tuple[Case, ...]] = (
         unit="µs",
     ),
     Case(
+        name="fixed cost of a prepared fetch",
+        method="one_row_prepared",
+        arguments=_nothing,
+        detail="the same, prepared, with the name as its parameter",
+        calls=100,
+        unit="µs",
+    ),
+    Case(
         name="point graph",
         method="movie",
         arguments=_any_movie,

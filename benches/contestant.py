@@ -92,6 +92,11 @@ class Contestant(ABC):
     def one_row(self) -> list[Row]:
         """The customer KNOWN_NAME by name, with a query that `open` has built."""
 
+    def one_row_prepared(self) -> list[Row]:
+        """The same, with a query that was prepared and takes the name; by default `one_row`, whose
+        statement takes it anyway."""
+        return self.one_row()
+
     # --- graphs -------------------------------------------------------------------------------
 
     @abstractmethod
