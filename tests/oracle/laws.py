@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, NamedParam, Related
+from ormdb.ir.expr import Aggregate, And, Compare, Expr, FieldRef, Literal, NamedParam, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.mutation import Insert
@@ -253,8 +253,9 @@ def law_of_now(stage: Stage, query: GraphQuery) -> bool:
 def entities_of(stage: Stage, query: GraphQuery) -> set[str]:
     """Every entity whose rows a query may look at."""
     touched = {query.entity}
-    conditions = [spec.key for spec in query.order]
-    _touch_expressions(stage, query.entity, [query.filter, *conditions], touched)
+    shown = [each.value for each in query.derived]
+    keys = [spec.key for spec in query.order]
+    _touch_expressions(stage, query.entity, [query.filter, *keys, *shown], touched)
     _touch_includes(stage, query.entity, query.includes, touched)
     return touched
 
@@ -264,8 +265,9 @@ def _touch_includes(
 ) -> None:
     for include in includes:
         target = _touch_step(stage, entity, include.relation, touched)
+        shown = [each.value for each in include.derived]
         keys = [spec.key for spec in include.order]
-        _touch_expressions(stage, target, [include.filter, *keys], touched)
+        _touch_expressions(stage, target, [include.filter, *keys, *shown], touched)
         _touch_includes(stage, target, include.includes, touched)
 
 
@@ -275,13 +277,15 @@ def _touch_expressions(
     for expr in expressions:
         for node in () if expr is None else walk(expr):
             path = node.path[:-1] if isinstance(node, FieldRef) else ()
-            if isinstance(node, Related):
+            if isinstance(node, Related | Aggregate):
                 path = node.path
             at = entity
             for name in path:
                 at = _touch_step(stage, at, name, touched)
-            if isinstance(node, Related):
+            if isinstance(node, Related | Aggregate):
                 _touch_expressions(stage, at, [node.filter], touched)
+            if isinstance(node, Aggregate):
+                _touch_expressions(stage, at, [node.operand], touched)
 
 
 def _touch_step(stage: Stage, entity: str, name: str, touched: set[str]) -> str:

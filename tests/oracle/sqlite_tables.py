@@ -31,12 +31,12 @@ class TableSql(Sql):
     """Expressions among which aggregates may stand."""
 
     def value(self, expr: Expr, entity: str, alias: str, beside: Type | None = None) -> str:
-        if isinstance(expr, Aggregate):
+        if isinstance(expr, Aggregate) and not expr.path:
             return self._aggregate(expr, entity, alias)
         return super().value(expr, entity, alias, beside)
 
     def type_of(self, expr: Expr, entity: str) -> Type:
-        if not isinstance(expr, Aggregate):
+        if not isinstance(expr, Aggregate) or expr.path:
             return super().type_of(expr, entity)
         if expr.function == "count" or expr.operand is None:
             return IntType()
@@ -131,7 +131,7 @@ class SqliteTables:
     def _can_say_one(self, sql: TableSql, entity: str, expr: Expr) -> bool:
         if isinstance(expr, Call):
             return expr.name != "bucket"
-        if not isinstance(expr, Aggregate) or expr.function not in {"sum", "avg"}:
+        if not isinstance(expr, Aggregate) or expr.path or expr.function not in {"sum", "avg"}:
             return True
         assert expr.operand is not None
         kind = sql.type_of(expr.operand, entity)
@@ -140,7 +140,7 @@ class SqliteTables:
 
 
 def _folds(expr: Expr) -> bool:
-    return any(isinstance(part, Aggregate) for part in _parts(expr))
+    return any(isinstance(part, Aggregate) and not part.path for part in _parts(expr))
 
 
 def _orders_by_folds(query: TableQuery) -> bool:

@@ -306,7 +306,7 @@ class NaiveTables:
             part = self._named(query, part) if named else part
             if repr(part) in group.keys:
                 return Literal(value=group.keys[repr(part)])
-            if isinstance(part, Aggregate):
+            if isinstance(part, Aggregate) and not part.path:
                 return Literal(value=self._fold(query.entity, part, group.rows))
             return map_children(part, settled)
 
@@ -341,7 +341,7 @@ def _itself(value: Value) -> Value:
 
 
 def _folds(expr: Expr) -> bool:
-    found = isinstance(expr, Aggregate)
+    found = isinstance(expr, Aggregate) and not expr.path
 
     def look(part: Expr) -> Expr:
         nonlocal found
