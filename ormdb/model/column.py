@@ -40,8 +40,8 @@ from ormdb.ir.value import (
     Type,
     Value,
 )
+from ormdb.model.cell import as_it_is
 from ormdb.model.declaration import DeclaredField, declaration_of
-from ormdb.model.folding import as_it_is
 from ormdb.model.predicate import Predicate, require_entity
 from ormdb.model.spelling import spell_order
 from ormdb.model.term import Term

@@ -6,9 +6,6 @@
     Flight.departed.bucket("hour")                  Term[Flight, datetime]
     Flight.dep_delay.avg().named("mean")            Named[Flight, float | None]
 
-A `Cell` is what may be a column of a table; its second type is that of the values in the table,
-with None where there may be none.
-
 Invariants (held by tests/unit/model/test_tables.py and tests/typing):
   1. Folds of what has no sum are refused by a type checker, and when the table is read.
 """
@@ -16,14 +13,14 @@ Invariants (held by tests/unit/model/test_tables.py and tests/typing):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import Aggregate, AggregateFunction, Call, Expr, Literal
 from ormdb.ir.value import Value
+from ormdb.model.cell import Cell, Named, reader_of
 from ormdb.model.predicate import AnyEntity, Predicate, require_entity
 
 if TYPE_CHECKING:
@@ -33,45 +30,6 @@ E = TypeVar("E")
 U = TypeVar("U")
 V = TypeVar("V")
 E_co = TypeVar("E_co", covariant=True)
-V_co = TypeVar("V_co", covariant=True)
-
-
-class Cell(Protocol[E_co, V_co]):
-    """What may be a column of a table of `E`, with values of type `V` there."""
-
-    @property
-    def entity(self) -> type[E_co]: ...
-
-    @property
-    def expression(self) -> Expr: ...
-
-    def _reader(self) -> Callable[[Value], V_co]: ...
-
-
-class Named(Generic[E, V]):
-    """A column of a table with a name of its own."""
-
-    __slots__ = ("_cell", "name")
-
-    def __init__(self, cell: Cell[E, V], name: str) -> None:
-        self._cell = cell
-        self.name = name
-
-    @property
-    def entity(self) -> type[E]:
-        """Whose rows it is about."""
-        return self._cell.entity
-
-    @property
-    def expression(self) -> Expr:
-        """What its values are."""
-        return self._cell.expression
-
-    def _reader(self) -> Callable[[Value], V]:
-        return reader_of(self._cell)
-
-    def __repr__(self) -> str:
-        return f"{self._cell}.named({self.name!r})"
 
 
 class Foldable(ABC, Generic[E, U]):
@@ -191,17 +149,6 @@ def condition_of(where: Predicate[Any] | None, entity: type) -> Expr | None:
         raise QueryError(f"{where!r} is no predicate; compare a column, as in Class.field == 1")
     require_entity(where.entity, entity, "predicate", where)
     return where.expression
-
-
-def reader_of(cell: Any) -> Callable[[Value], Any]:
-    """What makes the value of a column in a table of its value in an answer."""
-    read: Callable[[Value], Any] = cell._reader()
-    return read
-
-
-def as_it_is(value: Value) -> Any:
-    """What reads a value that is in a table what it is in an answer."""
-    return value
 
 
 @overload

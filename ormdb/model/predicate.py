@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from ormdb.errors import QueryError, UsageError
 from ormdb.ir.expr import And, Expr, Not, Or
 from ormdb.ir.value import Value
+from ormdb.model.cell import Named, as_it_is
 from ormdb.model.spelling import spell_expression
-
-if TYPE_CHECKING:
-    from ormdb.model.folding import Named
 
 E = TypeVar("E")
 
@@ -48,13 +46,9 @@ class Predicate(Generic[E]):
 
     def named(self, name: str) -> Named[E, bool | None]:
         """This as a column of a table that has a name of its own."""
-        from ormdb.model.folding import Named
-
         return Named(self, name)
 
     def _reader(self) -> Callable[[Value], bool | None]:
-        from ormdb.model.folding import as_it_is
-
         return as_it_is
 
     def __repr__(self) -> str:

@@ -18,10 +18,10 @@ from typing import Any, Final, Generic, TypeVar, overload
 from ormdb.errors import QueryError
 from ormdb.ir.graph import AsOf, FanoutBudget, GraphQuery, Page
 from ormdb.ir.table import TableQuery
+from ormdb.model.cell import Cell
 from ormdb.model.clauses import cursor_of, join_predicates, natural, order_specs, select_names
 from ormdb.model.column import Column, Order, Predicate
 from ormdb.model.declaration import declaration_of
-from ormdb.model.folding import Cell
 from ormdb.model.relation import Inclusion, include_specs
 from ormdb.model.spelling import spell_query
 from ormdb.model.table import Tabular, make_columns

@@ -25,9 +25,9 @@ from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.table import TableBlock, TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import RowDict, Value
+from ormdb.model.cell import Cell, Named, as_it_is, reader_of
 from ormdb.model.clauses import join_predicates, natural
 from ormdb.model.column import Column, Order
-from ormdb.model.folding import Cell, Named, as_it_is, reader_of
 from ormdb.model.predicate import Predicate, require_entity
 from ormdb.model.spelling import spell_table
 from ormdb.model.term import Calculated, TableKey

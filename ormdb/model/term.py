@@ -40,7 +40,8 @@ from ormdb.ir.expr import (
 from ormdb.ir.table import TableOrder
 from ormdb.ir.type_text import type_name
 from ormdb.ir.value import JsonType, ListType, TextType, Type, Value
-from ormdb.model.folding import Foldable, as_it_is
+from ormdb.model.cell import as_it_is
+from ormdb.model.folding import Foldable
 from ormdb.model.predicate import AnyEntity, Predicate, require_entity
 from ormdb.model.spelling import spell_expression, spell_order
 
