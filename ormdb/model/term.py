@@ -168,7 +168,7 @@ class Term(Foldable[E, U]):
 
     def rank(
         self: Term[E, str], query: str, *, also: Term[E, str] | Sequence[Term[E, str]] = ()
-    ) -> Term[E, float]:
+    ) -> Calculated[E, float]:
         """How well a text meets `query`: 0.0 if none of its words stands there."""
         return Calculated(self.entity, self._search("rank", query, also))
 

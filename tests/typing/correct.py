@@ -26,7 +26,7 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
 from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
-from ormdb.model.term import Term
+from ormdb.model.term import Calculated, Term
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
 
 Row: TypeAlias = tuple[str, int | None, int, float | None, datetime | None, float | None]
@@ -114,7 +114,7 @@ def questions() -> None:
     assert_type(Airport.name.contains(Airport.faa), Predicate[Airport])
     assert_type(Airport.name.matches("kennedy"), Predicate[Airport])
     assert_type(Airport.name.matches(param("q", str), also=Airport.faa), Predicate[Airport])
-    assert_type(Flight.tailnum.rank("N1"), Term[Flight, float])
+    assert_type(Flight.tailnum.rank("N1"), Calculated[Flight, float])
     assert_type(Flight.tailnum.rank("N1") > 0.5, Predicate[Flight])
     assert_type(Plane.tags.has("old"), Predicate[Plane])
     assert_type(Plane.tags.has(Plane.tailnum), Predicate[Plane])

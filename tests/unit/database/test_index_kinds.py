@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import ormdb
 from ormdb import Entity, Field, Json, field, full_text, index, inverted
 from ormdb.errors import UniqueError
+from tests.oracle.words import matches_words, rank_words
 
 
 class Ticket(Entity):
@@ -109,6 +111,36 @@ def test_every_index_reads_the_past_as_it_was() -> None:
         assert [ids(db.fetch(query.as_of(before))) for query in past] == [[1], [1], [1], [1]]
         assert ids(db.fetch(past[0].as_of(before + 1))) == []
         assert ids(db.fetch(past[1].as_of(before + 1))) == [1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_gives_what_matches_in_the_order_of_its_rank(seed: int) -> None:
+    rng = random.Random(seed)
+    words = ("storm", "storms", "delayed", "delay", "the", "jet", "York", "landing")
+    notes = {n: " ".join(rng.choices(words, k=rng.randint(0, 9))) for n in range(200)}
+    query = " ".join(rng.sample(words, 2))
+    with ormdb.open(":memory:", schema=[Ticket]) as db:
+        db.bulk_load(
+            Ticket, [{"id": n, "owner": f"o{n}", "notes": text} for n, text in notes.items()]
+        )
+        rank = Ticket.notes.rank(query)
+        search = (
+            Ticket.where(Ticket.notes.matches(query))
+            .table(Ticket.id, rank.named("rank"))
+            .order_by(rank.desc(), Ticket.id.desc())
+            .limit(25)
+        )
+        expected = [
+            (rank_words(text, query), number)
+            for number, text in notes.items()
+            if matches_words(text, query)
+        ]
+        expected.sort(reverse=True)
+        found = [(number, ranked) for number, ranked in db.table(search)]
+        assert found == [(number, ranked) for ranked, number in expected[:25]]
+        access = db.explain(search).root.access
+        assert access is not None
+        assert access.name == "full_text_notes"
 
 
 def test_another_process_keeps_the_same_indexes(tmp_path: Path) -> None:
