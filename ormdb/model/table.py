@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar, overload
 
 from ormdb.errors import QueryError
-from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal
+from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal, NamedParam
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.table import TableBlock, TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import RowDict, Value
@@ -225,7 +225,8 @@ def _usual_name(expression: Expr, number: int) -> str:
 
 def _rows(count: int, what: str) -> int:
     found = natural(count, what)
-    assert isinstance(found, int)
+    if isinstance(found, NamedParam):
+        raise QueryError(f"{what}() of a table takes a number, as tables are not prepared; give it")
     return found
 
 

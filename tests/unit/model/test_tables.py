@@ -189,6 +189,9 @@ def test_what_is_no_part_of_a_table_is_refused() -> None:
         Flight.all().table(count()).order_by(number)
     with pytest.raises(QueryError, match="limit"):
         Flight.all().table(count()).limit(-1)
+    parameter: Any = ormdb.param("n", int)
+    with pytest.raises(QueryError, match="tables are not prepared"):
+        Flight.all().table(count()).offset(parameter)
 
 
 def test_a_query_itself_is_no_table(shop: Database) -> None:
