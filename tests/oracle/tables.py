@@ -282,7 +282,7 @@ class NaiveTables:
 
     def _ranks(self, entity: str, expr: Expr) -> Callable[[Any], Any]:
         """What gives values their order: the place of a variant, else the value itself."""
-        while isinstance(expr, Aggregate) and expr.operand is not None:
+        while isinstance(expr, Aggregate) and expr.operand is not None and not expr.path:
             if expr.function not in {"min", "max"}:
                 return _itself
             expr = expr.operand
