@@ -157,7 +157,7 @@ class Sql:
         assert_never(expr)
 
     def _folded(self, expr: Aggregate, entity: str, alias: str) -> str:
-        if len(expr.path) > 1:
+        if len(expr.path) != 1:
             nowhere = "0" if expr.function == "count" else "NULL"
             return self._one_step_on(expr, entity, alias, nowhere)
         way, inner = self.names.way(entity, expr.path[0]), self.alias()
@@ -195,7 +195,7 @@ class Sql:
         return source, self.joined(relation, *((alias, inner) if kind == "one" else (inner, alias)))
 
     def _related(self, expr: Related, entity: str, alias: str) -> str:
-        if len(expr.path) > 1:
+        if len(expr.path) != 1:
             return self._one_step_on(expr, entity, alias, str(int(expr.kind != "any")))
         way, inner = self.names.way(entity, expr.path[0]), self.alias()
         target = way[2]
