@@ -177,7 +177,7 @@ def keep_laws(stage: Stage) -> int:
     return sum(check_laws(stage, query) for query in stage.queries(QUERIES_PER_STAGE))
 
 
-@pytest.mark.soak(seconds=8, cases_min=1_000)
+@pytest.mark.soak(seconds=10, cases_min=1_000)
 def test_answers_keep_the_laws_of_graphs(box: Box, tmp_path: Path) -> None:
     for seed in box.seeds():
         with open_stage(seed, tmp_path if seed % 2 else None) as stage:
