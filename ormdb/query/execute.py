@@ -99,10 +99,10 @@ class Execution:
         return result
 
     def _expand_children(self, parent: NodeResult) -> None:
-        if self._trace is not None:
-            self._trace.note_level(parent.plan, len(parent.level.rows))
         if parent.plan.derived is not None:
             parent.derived = self._sieve.derived(parent.plan.derived, parent.level)
+        if self._trace is not None:  # what is derived is part of what the level took
+            self._trace.note_level(parent.plan, len(parent.level.rows))
         for plan in parent.plan.children:
             result = self._expand(plan, parent.level)
             self.spending.add_rows(plan.path, len(result.level.rows))

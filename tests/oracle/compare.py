@@ -35,6 +35,7 @@ from tests.oracle.shrink import shrink_query
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World, make_world
 
+Path: TypeAlias = tuple[str, ...]
 Open: TypeAlias = Callable[[SchemaBundle], AbstractContextManager[Session]]
 NOW_QUERIES: Final = 14
 PAST_QUERIES: Final = 8
@@ -288,7 +289,7 @@ def _first_difference(expected: Value, found: Value, path: str) -> str | None:
 
 def dicts_of_blocks(names: Names, blocks: GraphBlocks, query: GraphQuery) -> list[RowDict]:
     """The nested dicts that blocks describe."""
-    selected = _selections(query)
+    selected, derived = _selections(query)
     levels: dict[tuple[str, ...], list[RowDict]] = {}
     for block in blocks.entities:
         columns = dict(zip(block.fields, block.columns, strict=True))
@@ -310,17 +311,25 @@ def dicts_of_blocks(names: Names, blocks: GraphBlocks, query: GraphQuery) -> lis
             else:
                 part = range(edge.offsets[number], edge.offsets[number + 1])
                 parent[edge.path[-1]] = [children[edge.targets[at]] for at in part]
+    for block in blocks.entities:  # what is derived stands last
+        columns = dict(zip(block.fields, block.columns, strict=True))
+        for name in derived[block.path]:
+            for row, value in zip(levels[block.path], columns[name], strict=True):
+                row[name] = value
     return levels[()]
 
 
-def _selections(query: GraphQuery) -> dict[tuple[str, ...], tuple[str, ...] | None]:
-    """What each node of a query selects, by path; blocks hold the identity as well."""
-    selected: dict[tuple[str, ...], tuple[str, ...] | None] = {(): query.select}
-    open_nodes: list[tuple[tuple[str, ...], Include]] = [
-        ((include.name,), include) for include in query.includes
-    ]
+def _selections(
+    query: GraphQuery,
+) -> tuple[dict[Path, tuple[str, ...] | None], dict[Path, tuple[str, ...]]]:
+    """What each node of a query selects, by path, and what it derives; blocks hold the identity as
+    well."""
+    selected: dict[Path, tuple[str, ...] | None] = {}
+    derived: dict[Path, tuple[str, ...]] = {}
+    open_nodes: list[tuple[Path, GraphQuery | Include]] = [((), query)]
     while open_nodes:
-        path, include = open_nodes.pop()
-        selected[path] = include.select
-        open_nodes.extend(((*path, below.name), below) for below in include.includes)
-    return selected
+        path, node = open_nodes.pop()
+        selected[path] = node.select
+        derived[path] = tuple(each.name for each in node.derived)
+        open_nodes.extend(((*path, below.name), below) for below in node.includes)
+    return selected, derived

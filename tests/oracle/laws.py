@@ -74,6 +74,7 @@ def _fetched_alone(stage: Stage, entity: str, include: Include, parent: RowDict)
         order=include.order,
         page=Page(limit=include.limit, offset=include.offset),
         includes=include.includes,
+        derived=include.derived,
     )
     if isinstance(relation, ThroughDef):
         return _fetched_through(stage, relation, alone, parent)
@@ -147,7 +148,7 @@ def law_of_roots(stage: Stage, query: GraphQuery) -> bool:
     selected = reader.run_fetch(query).dicts()
     shown = list(dict.fromkeys(query.select)) if query.select is not None else None
     if shown is not None:
-        below = [include.name for include in query.includes]
+        below = [each.name for each in query.includes] + [each.name for each in query.derived]
         expected = [{name: row[name] for name in (*shown, *below)} for row in rows]
         check_same(expected, selected, f"{stage.label}: {query!r}")
     return True

@@ -101,7 +101,7 @@ class Naive:
             start = 0 if page.after is None else numbers.index(int(page.after)) + 1
             start += page.offset
             stop = len(whole) if page.limit is None else min(len(whole), start + page.limit)
-        shown = self._shown(whole[start:stop], query.select, query.includes)
+        shown = self._shown(whole[start:stop], query)
         return NaivePage(
             shown,
             str(numbers[stop - 1]) if shown and stop < len(whole) else None,
@@ -219,40 +219,34 @@ class Naive:
 
     # --- what is shown -------------------------------------------------------------------------
 
-    def _shown(
-        self,
-        rows: Iterable[Row],
-        select: tuple[str, ...] | None,
-        includes: tuple[Include, ...],
-    ) -> list[RowDict]:
+    def _shown(self, rows: Iterable[Row], wanted: GraphQuery | Include) -> list[RowDict]:
         # Below an include a row looks the same whoever leads to it.
         seen: dict[tuple[int, int], RowDict] = {}
-        return [self._graph(row, (select, includes), seen) for row in rows]
+        return [self._graph(row, wanted, seen) for row in rows]
 
     def _graph(
-        self,
-        row: Row,
-        wanted: tuple[tuple[str, ...] | None, tuple[Include, ...]],
-        seen: dict[tuple[int, int], RowDict],
+        self, row: Row, wanted: GraphQuery | Include, seen: dict[tuple[int, int], RowDict]
     ) -> RowDict:
-        select, includes = wanted
-        shown = {name: row.values[name] for name in (row.values if select is None else select)}
-        for include in includes:
+        names = row.values if wanted.select is None else wanted.select
+        shown = {name: row.values[name] for name in names}
+        for include in wanted.includes:
+            assert not isinstance(include.limit, NamedParam)
+            assert not isinstance(include.offset, NamedParam)
             kind, relation, _ = self.names.way(row.entity, include.relation)
             found = self._kept(self.related(row, include.relation), include.filter)
             if include.order or isinstance(relation, RelationDef):
                 found = self._ordered(found, include.order)
-            assert not isinstance(include.limit, NamedParam)
-            assert not isinstance(include.offset, NamedParam)
             stop = None if include.limit is None else include.offset + include.limit
             below: list[RowDict] = []
             for child in found[include.offset : stop]:
                 key = id(include), child.number
                 if key not in seen:
-                    seen[key] = self._graph(child, (include.select, include.includes), seen)
+                    seen[key] = self._graph(child, include, seen)
                 below.append(seen[key])
             if kind in {"one", "back"}:
                 shown[include.name] = below[0] if below else None
             else:
                 shown[include.name] = cast("Value", below)
+        for each in wanted.derived:
+            shown[each.name] = self._meaning.value(each.value, row)
         return shown

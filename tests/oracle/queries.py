@@ -19,12 +19,13 @@ from ormdb.ir.expr import (
     And,
     Expr,
     FieldRef,
+    Literal,
     Quantifier,
     Related,
 )
-from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.schema import FieldDef, RelationDef
-from ormdb.ir.value import IntType, Type, Value, is_scalar
+from ormdb.ir.value import IntType, TextType, Type, Value, is_scalar
 from tests.oracle.expressions import ExpressionMaker, Path
 from tests.oracle.sqlite_side import Mirror
 from tests.oracle.worlds import World
@@ -71,6 +72,22 @@ class QueryMaker:
             page=page,
             select=self._select(entity),
             includes=self._includes(entity, rng.choice([0, 0, 1, 2, 3, _DEPTH_MAX])),
+            derived=self._derived(entity),
+        )
+
+    def _derived(self, entity: str) -> tuple[Derived, ...]:
+        """Now and then a value or two beside the row: behind a path, calculated, or folded."""
+        rng, made = self.rng, list[Expr | None]()
+        if rng.random() < 0.15:
+            scalars = [path for path, each, _ in self._paths(entity) if is_scalar(each.type)]
+            made = [FieldRef(path=rng.choice(scalars)), self.folded(entity, 1)]
+            kind: Type = TextType() if rng.random() < 0.5 else IntType()
+            made.append(self.value(entity, kind))
+            made = rng.sample(made, rng.choice([1, 2]))
+        return tuple(
+            Derived(name=f"d{number}", value=value)
+            for number, value in enumerate(made)
+            if value is not None and not isinstance(value, Literal)
         )
 
     def condition(self, entity: str) -> Expr:
@@ -91,7 +108,14 @@ class QueryMaker:
         identity = self._names.entities[target].identity
         select = None if self.rng.random() < 0.3 else identity
         return replace(
-            include, limit=None, offset=0, filter=None, alias=None, includes=(), select=select
+            include,
+            limit=None,
+            offset=0,
+            filter=None,
+            alias=None,
+            includes=(),
+            derived=(),
+            select=select,
         )
 
     def _maker(self, entity: str, nested: int = 0) -> ExpressionMaker:
@@ -322,6 +346,7 @@ class QueryMaker:
                     offset=rng.choice([0, 0, 0, 0, 0, 1, 2]) if many else 0,
                     select=self._select(target),
                     includes=self._includes(target, depth - 1 if rng.random() < 0.8 else 0),
+                    derived=self._derived(target),
                 )
             )
         return tuple(includes)

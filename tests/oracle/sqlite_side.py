@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ormdb.ir.expr import Expr, FieldRef, NamedParam
-from ormdb.ir.graph import GraphQuery, Include, OrderSpec
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
 from ormdb.ir.schema import RelationDef, SchemaBundle, ThroughDef
 from ormdb.ir.value import RowDict
 from tests.oracle.names import Names
@@ -105,6 +105,7 @@ class _Node:
     entity: str
     select: tuple[str, ...] | None
     includes: tuple[Include, ...]
+    derived: tuple[Derived, ...]
 
 
 class _Fetch:
@@ -114,7 +115,7 @@ class _Fetch:
 
     def run(self, query: GraphQuery) -> list[RowDict]:
         sql, entity = Sql(self._names), query.entity
-        node = _Node(entity, query.select, query.includes)
+        node = _Node(entity, query.select, query.includes, query.derived)
         where = "1" if query.filter is None else sql.condition(query.filter, entity, "t")
         columns = self._columns(sql, node, "t")
         order = self._order(sql, query.order, entity, "t")
@@ -129,18 +130,23 @@ class _Fetch:
     def _shown(self, node: _Node, found: list[Any]) -> list[RowDict]:
         """Rows of a level as dicts, in order, with everything below them."""
         kinds = [(name, self._names.field(node.entity, name).type) for name in self._selected(node)]
+        own, sql = len(kinds), Sql(self._names)
+        made = [(each.name, sql.type_of(each.value, node.entity)) for each in node.derived]
         distinct: dict[int, RowDict] = {}
         for number, *values in found:
             if number not in distinct:
-                pairs = zip(kinds, values, strict=True)
+                pairs = zip(kinds, values[:own], strict=True)
                 distinct[number] = {name: from_sqlite(kind, v) for (name, kind), v in pairs}
         for include in node.includes:
             self._attach(node, include, distinct)
+        for number, *values in found:
+            for (name, kind), value in zip(made, values[own:], strict=True):
+                distinct[number][name] = from_sqlite(kind, value)
         return [distinct[row[0]] for row in found]
 
     def _attach(self, node: _Node, include: Include, parents: dict[int, RowDict]) -> None:
         kind, relation, target = self._names.way(node.entity, include.relation)
-        child = _Node(target, include.select, include.includes)
+        child = _Node(target, include.select, include.includes, include.derived)
         sql = Sql(self._names)
         numbers = ", ".join(map(str, parents)) or "NULL"
         if isinstance(relation, ThroughDef):
@@ -219,10 +225,9 @@ class _Fetch:
         return [each.name for each in self._names.entities[node.entity].fields]
 
     def _columns(self, sql: Sql, node: _Node, alias: str) -> str:
-        return "".join(
-            f', {sql.column(node.entity, alias, name)} AS "v{number}"'
-            for number, name in enumerate(self._selected(node))
-        )
+        codes = [sql.column(node.entity, alias, name) for name in self._selected(node)]
+        codes += [sql.value(each.value, node.entity, alias) for each in node.derived]
+        return "".join(f', {code} AS "v{number}"' for number, code in enumerate(codes))
 
     def _order(self, sql: Sql, order: tuple[OrderSpec, ...], entity: str, alias: str) -> str:
         keys: list[str] = []

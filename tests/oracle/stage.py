@@ -137,8 +137,8 @@ def _own_conditions(rng: random.Random, world: World, entity: str, *, count: int
 
 
 def whole(query: GraphQuery) -> GraphQuery:
-    """A query without its page, with every field of its roots."""
-    return replace(query, page=Page(), select=None)
+    """A query without its page, with every field of its roots and nothing beside them."""
+    return replace(query, page=Page(), select=None, derived=())
 
 
 def narrowed(query: GraphQuery, condition: Expr) -> GraphQuery:

@@ -285,3 +285,12 @@ def test_what_cannot_be_derived_is_refused(
 ) -> None:
     with pytest.raises(QueryError, match=words):
         fetched(airline, query)
+
+
+def test_what_is_derived_is_part_of_what_its_level_took(airline: Database) -> None:
+    crews = Derived(name="crews", value=Aggregate(function="count", path=("crew",)))
+    query = GraphQuery(entity="Flight", derived=(crews,))
+    cost = airline.run_fetch(query).statistics
+    totals = airline.run_explain(query, analyze=True).totals
+    assert totals is not None
+    assert (totals.engine_calls, totals.keys_read) == (cost.engine_calls, cost.keys_read)
