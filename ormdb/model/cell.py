@@ -12,10 +12,11 @@ Invariants (held by tests/unit/model/test_tables.py and tests/typing):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ormdb.ir.expr import Expr
 from ormdb.ir.value import Value
+from ormdb.model.objects import ObjectState, read_field
 
 E = TypeVar("E")
 V = TypeVar("V")
@@ -36,7 +37,7 @@ class Cell(Protocol[E_co, V_co]):
 
 
 class Named(Generic[E, V]):
-    """A column of a table with a name of its own."""
+    """A value with a name of its own: a column of a table, or shown with each row of a query."""
 
     __slots__ = ("_cell", "name")
 
@@ -53,6 +54,16 @@ class Named(Generic[E, V]):
     def expression(self) -> Expr:
         """What its values are."""
         return self._cell.expression
+
+    def of(self, row: E) -> V:
+        """Return the value that `row` was fetched with.
+
+        Raises:
+          NotLoadedError: it was fetched without.
+        """
+        found = read_field(cast("ObjectState", row), self.name)
+        value: V = self._reader()(found)
+        return value
 
     def _reader(self) -> Callable[[Value], V]:
         return reader_of(self._cell)

@@ -18,10 +18,11 @@ from typing import Any
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import And, Expr, NamedParam
-from ormdb.ir.graph import OrderSpec
+from ormdb.ir.graph import Derived, OrderSpec
 from ormdb.ir.value import IntType, TextType, Type
+from ormdb.model.cell import Named
 from ormdb.model.column import Column, Order, Predicate, require_entity
-from ormdb.model.term import Parameter
+from ormdb.model.term import Parameter, Term
 
 
 def join_predicates(
@@ -38,17 +39,33 @@ def join_predicates(
 
 
 def order_specs(
-    keys: Iterable[Order[Any] | Column[Any, Any]], entity: type | None
+    keys: Iterable[Order[Any] | Term[Any, Any]], entity: type | None
 ) -> tuple[OrderSpec, ...]:
-    """Return the keys of an order of `entity`; a bare column is ascending."""
+    """Return the keys of an order of `entity`; a bare term is ascending."""
     specs: list[OrderSpec] = []
     for key in keys:
-        order = key.asc() if isinstance(key, Column) else key
+        order = key.asc() if isinstance(key, Term) else key
         if not isinstance(order, Order):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise QueryError(f"{order!r} is no order; give a column, or its .asc() or .desc()")
         if entity is not None:
             require_entity(order.entity, entity, "order by", order)
         specs.append(order.spec)
+    return tuple(specs)
+
+
+def derived_specs(
+    before: tuple[Derived, ...], values: Iterable[Named[Any, Any]], entity: type | None
+) -> tuple[Derived, ...]:
+    """Return derived values of `entity` with further ones, each under a name of its own."""
+    specs = list(before)
+    for value in values:
+        if not isinstance(value, Named):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise QueryError(f"{value!r} has no name; give it one, as in (A.x + A.y).named('sum')")
+        if entity is not None:
+            require_entity(value.entity, entity, "value", value)
+        if any(value.name == spec.name for spec in specs):
+            raise QueryError(f"two values are named {value.name!r}; name one of them anew")
+        specs.append(Derived(name=value.name, value=value.expression))
     return tuple(specs)
 
 

@@ -27,7 +27,6 @@ from ormdb.ir.expr import (
     Expr,
     FieldRef,
 )
-from ormdb.ir.graph import OrderSpec
 from ormdb.ir.show import show_value
 from ormdb.ir.value import (
     DecimalType,
@@ -43,8 +42,7 @@ from ormdb.ir.value import (
 from ormdb.model.cell import as_it_is
 from ormdb.model.declaration import DeclaredField, declaration_of
 from ormdb.model.predicate import Predicate, require_entity
-from ormdb.model.spelling import spell_order
-from ormdb.model.term import Term
+from ormdb.model.term import Order, Term
 
 __all__ = [
     "Assignment",
@@ -59,17 +57,6 @@ __all__ = [
 
 E = TypeVar("E")
 U = TypeVar("U")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Order(Generic[E]):
-    """One key of an order."""
-
-    entity: type[E]
-    spec: OrderSpec
-
-    def __repr__(self) -> str:
-        return spell_order(self.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +90,6 @@ class Column(Term[E, U]):
     @property
     def expression(self) -> Expr:
         return self.reference
-
-    def asc(self, *, nulls_last: bool | None = None) -> Order[E]:
-        """Smallest first; NULL before all values unless `nulls_last` is True."""
-        return Order(self.entity, OrderSpec(key=self.reference, nulls_last=nulls_last))
-
-    def desc(self, *, nulls_last: bool | None = None) -> Order[E]:
-        """Largest first; NULL after all values unless `nulls_last` is False."""
-        spec = OrderSpec(key=self.reference, descending=True, nulls_last=nulls_last)
-        return Order(self.entity, spec)
 
     def to(self, value: U) -> Assignment[E]:
         """The assignment of `value` to this column, for `update`."""

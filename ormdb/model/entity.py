@@ -31,6 +31,7 @@ from ormdb.ir.graph import AsOf
 from ormdb.ir.value import RowDict, Scalar
 from ormdb.model.annotation import Scope
 from ormdb.model.body import local_names, read_body
+from ormdb.model.cell import Named
 from ormdb.model.column import Column, Order, Predicate
 from ormdb.model.declaration import (
     Declaration,
@@ -51,7 +52,7 @@ from ormdb.model.objects import (
 )
 from ormdb.model.query import Query
 from ormdb.model.relation import Inclusion, Key, make_key
-from ormdb.model.term import Parameter
+from ormdb.model.term import Parameter, Term
 
 E = TypeVar("E")
 
@@ -108,7 +109,11 @@ class EntityMeta(type):
         """Begin a query that also follows these relations."""
         return Query(cls).include(*inclusions)
 
-    def order_by(cls: type[E], *keys: Order[E] | Column[E, Any]) -> Query[E]:
+    def derive(cls: type[E], *values: Named[E, Any]) -> Query[E]:
+        """Begin a query that shows these values with each row."""
+        return Query(cls).derive(*values)
+
+    def order_by(cls: type[E], *keys: Order[E] | Term[E, Any]) -> Query[E]:
         """Begin a query in this order."""
         return Query(cls).order_by(*keys)
 

@@ -18,14 +18,21 @@ from typing import Any, Final, Generic, TypeVar, overload
 from ormdb.errors import QueryError
 from ormdb.ir.graph import AsOf, FanoutBudget, GraphQuery, Page
 from ormdb.ir.table import TableQuery
-from ormdb.model.cell import Cell
-from ormdb.model.clauses import cursor_of, join_predicates, natural, order_specs, select_names
+from ormdb.model.cell import Cell, Named
+from ormdb.model.clauses import (
+    cursor_of,
+    derived_specs,
+    join_predicates,
+    natural,
+    order_specs,
+    select_names,
+)
 from ormdb.model.column import Column, Order, Predicate
 from ormdb.model.declaration import declaration_of
 from ormdb.model.relation import Inclusion, include_specs
 from ormdb.model.spelling import spell_query
 from ormdb.model.table import Tabular, make_columns
-from ormdb.model.term import Parameter
+from ormdb.model.term import Parameter, Term
 
 E = TypeVar("E")
 T1 = TypeVar("T1")
@@ -73,7 +80,7 @@ class Query(Generic[E]):
         before = self._clauses.get("includes", ())
         return self._with(includes=include_specs(before, inclusions, self.entity))
 
-    def order_by(self, *keys: Order[E] | Column[E, Any]) -> Query[E]:
+    def order_by(self, *keys: Order[E] | Term[E, Any]) -> Query[E]:
         """Order by these keys, after those given before."""
         before = self._clauses.get("order", ())
         return self._with(order=(*before, *order_specs(keys, self.entity)))
@@ -81,6 +88,13 @@ class Query(Generic[E]):
     def select(self, *columns: Column[E, Any]) -> Query[E]:
         """Load these fields (and the identity) only."""
         return self._with(select=select_names(columns, self.entity))
+
+    def derive(self, *values: Named[E, Any]) -> Query[E]:
+        """Show these values with each row, as `Movie.reviews.avg(Review.score).named("rating")`;
+        `of` reads them."""
+        return self._with(
+            derived=derived_specs(self._clauses.get("derived", ()), values, self.entity)
+        )
 
     def limit(self, count: int | Parameter[int]) -> Query[E]:
         """Keep the first `count` rows."""

@@ -15,14 +15,33 @@ Invariants (held by tests/unit/model/test_relation.py and tests/typing):
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Self, TypeGuard, TypeVar, overload
 
 from ormdb.errors import QueryError, SchemaError, UsageError, ValueTypeError
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, Quantifier, Related
+from ormdb.ir.expr import (
+    Aggregate,
+    AggregateFunction,
+    And,
+    Compare,
+    Expr,
+    FieldRef,
+    Literal,
+    Quantifier,
+    Related,
+)
 from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.ir.value import Scalar, Value
-from ormdb.model.clauses import join_predicates, natural, order_specs, select_names
+from ormdb.model.cell import Named, reader_of
+from ormdb.model.clauses import (
+    derived_specs,
+    join_predicates,
+    natural,
+    order_specs,
+    select_names,
+)
 from ormdb.model.column import (
     Assignment,
     Column,
@@ -36,7 +55,7 @@ from ormdb.model.column import (
 from ormdb.model.declaration import DeclaredMany, DeclaredOne, declaration_of
 from ormdb.model.objects import ObjectState, read_field, read_relation, require_identity
 from ormdb.model.spelling import spell_include, spell_value
-from ormdb.model.term import Parameter
+from ormdb.model.term import Aggregated, Counted, Parameter, Term
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -93,6 +112,11 @@ class Inclusion(Generic[P, C]):
         """True for rows of `P` whose related rows, if any, have all predicates true of them."""
         return self._asked("all", predicates)
 
+    def derive(self, *values: Named[C, Any]) -> Self:
+        """Show these values with each row reached; `of` reads them."""
+        before = self._clauses.get("derived", ())
+        return self._with(derived=derived_specs(before, values, self.declared.known_target))
+
     def named(self, alias: str) -> Self:
         """Show it under another name, so that one relation can be included several times."""
         return self._with(alias=alias)
@@ -105,13 +129,32 @@ class Inclusion(Generic[P, C]):
         before = self._clauses.get("filter")
         return self._with(filter=join_predicates(before, predicates, target))
 
-    def _asked(self, kind: Quantifier, predicates: Sequence[Predicate[C] | str]) -> Predicate[P]:
-        spec = self._filtered(predicates).spec if predicates else self.spec
+    def _fold(
+        self, function: AggregateFunction, operand: Term[C, Any] | None, *, distinct: bool = False
+    ) -> Aggregate:
+        spec, target = self._whole(function), self.declared.known_target
+        if operand is not None and target is not None:
+            require_entity(operand.entity, target, "value", operand)
+        return Aggregate(
+            function=function,
+            operand=None if operand is None else operand.expression,
+            distinct=distinct,
+            filter=spec.filter,
+            path=(spec.relation,),
+        )
+
+    def _whole(self, what: str) -> Include:
+        """The include, which is about all rows of the relation that its filter keeps."""
+        spec = self.spec
         if spec != Include(relation=spec.relation, filter=spec.filter):
             raise QueryError(
-                f"{self}.{kind}() is about all rows of the relation; "
+                f"{self}.{what}() is about all rows of the relation; "
                 "leave its order, limit, selection, includes and name out"
             )
+        return spec
+
+    def _asked(self, kind: Quantifier, predicates: Sequence[Predicate[C] | str]) -> Predicate[P]:
+        spec = (self._filtered(predicates) if predicates else self)._whole(kind)
         return Predicate(self.entity, Related(kind=kind, path=(spec.relation,), filter=spec.filter))
 
     def _found(self, parent: object) -> Any:
@@ -155,7 +198,7 @@ class ToMany(Inclusion[P, C]):
         """Keep the rows for which all predicates are true."""
         return self._filtered(predicates)
 
-    def order_by(self, *keys: Order[C] | Column[C, Any]) -> Self:
+    def order_by(self, *keys: Order[C] | Term[C, Any]) -> Self:
         """Order by these keys, after those given before."""
         target = self.declared.known_target
         return self._with(order=(*self._clauses.get("order", ()), *order_specs(keys, target)))
@@ -167,6 +210,33 @@ class ToMany(Inclusion[P, C]):
     def offset(self, count: int | Parameter[int]) -> Self:
         """Leave out the first `count` rows of every parent."""
         return self._with(offset=natural(count, "offset"))
+
+    def count(self, value: Term[C, Any] | None = None, *, distinct: bool = False) -> Counted[P]:
+        """How many related rows there are, of those that `where` keeps; of a value, how many have
+        it; `distinct`, how many different values they have."""
+        return Counted(self.entity, self._fold("count", value, distinct=distinct))
+
+    def sum(self, value: Term[C, U]) -> Aggregated[P, U]:
+        """The sum of a value of the related rows; NULL where none has one."""
+        return Aggregated(self.entity, self._fold("sum", value))
+
+    @overload
+    def avg(self, value: Term[C, int] | Term[C, float]) -> Aggregated[P, float]: ...
+    @overload
+    def avg(self, value: Term[C, decimal.Decimal]) -> Aggregated[P, decimal.Decimal]: ...
+    @overload
+    def avg(self, value: Term[C, datetime.timedelta]) -> Aggregated[P, datetime.timedelta]: ...
+    def avg(self, value: Term[C, Any]) -> Aggregated[P, Any]:
+        """The mean of a value of the related rows; NULL where none has one."""
+        return Aggregated(self.entity, self._fold("avg", value))
+
+    def min(self, value: Term[C, U]) -> Aggregated[P, U]:
+        """The least value of the related rows; NULL where none has one."""
+        return Aggregated(self.entity, self._fold("min", value), reader_of(value))
+
+    def max(self, value: Term[C, U]) -> Aggregated[P, U]:
+        """The largest value of the related rows; NULL where none has one."""
+        return Aggregated(self.entity, self._fold("max", value), reader_of(value))
 
     def of(self, parent: P) -> tuple[C, ...]:
         """Return what this include loaded for `parent`; for those that are `named`."""

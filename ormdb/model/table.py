@@ -27,10 +27,10 @@ from ormdb.ir.table import TableBlock, TableColumn, TableOrder, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.cell import Cell, Named, as_it_is, reader_of
 from ormdb.model.clauses import join_predicates, natural
-from ormdb.model.column import Column, Order
+from ormdb.model.column import Order
 from ormdb.model.predicate import Predicate, require_entity
 from ormdb.model.spelling import spell_table
-from ormdb.model.term import Calculated, TableKey
+from ormdb.model.term import Term
 
 E = TypeVar("E")
 R_co = TypeVar("R_co", covariant=True)
@@ -58,9 +58,7 @@ class Tabular(Generic[E, R_co]):
         having = join_predicates(self.ir.having, predicates, self.entity)
         return self._with(replace(self.ir, having=having))
 
-    def order_by(
-        self, *keys: Column[E, Any] | Calculated[E, Any] | Order[E] | TableKey[E] | str
-    ) -> Tabular[E, R_co]:
+    def order_by(self, *keys: Term[E, Any] | Order[E] | str) -> Tabular[E, R_co]:
         """Order by these keys, after those given before; a text is an expression over columns,
         perhaps with "desc" behind it."""
         order = (*self.ir.order, *(self._order_of(key) for key in keys))
@@ -74,19 +72,15 @@ class Tabular(Generic[E, R_co]):
         """Leave out the first `count` rows."""
         return self._with(replace(self.ir, offset=_rows(count, "offset")))
 
-    def _order_of(
-        self, key: Column[E, Any] | Calculated[E, Any] | Order[E] | TableKey[E] | str
-    ) -> TableOrder:
+    def _order_of(self, key: Term[E, Any] | Order[E] | str) -> TableOrder:
         match key:
             case str():
                 return read_order(key)
-            case TableKey():
-                found = key.order
             case Order(spec=spec):
                 found = TableOrder(
                     key=spec.key, descending=spec.descending, nulls_last=spec.nulls_last
                 )
-            case Column() | Calculated():
+            case Term():
                 found = TableOrder(key=key.expression)
             case _:  # pyright: ignore[reportUnnecessaryComparison]
                 raise QueryError(f"{key!r} is no order; give a column, or its .asc() or .desc()")

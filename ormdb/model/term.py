@@ -37,7 +37,7 @@ from ormdb.ir.expr import (
     Literal,
     NamedParam,
 )
-from ormdb.ir.table import TableOrder
+from ormdb.ir.graph import OrderSpec
 from ormdb.ir.type_text import type_name
 from ormdb.ir.value import JsonType, ListType, TextType, Type, Value
 from ormdb.model.cell import as_it_is
@@ -52,6 +52,17 @@ W = TypeVar("W")
 
 class JsonValue:
     """Stands for the values of a JSON column, which are of any type: no other column fits it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Order(Generic[E]):
+    """One key of an order."""
+
+    entity: type[E]
+    spec: OrderSpec
+
+    def __repr__(self) -> str:
+        return spell_order(self.spec)
 
 
 class Term(Foldable[E, U]):
@@ -69,6 +80,15 @@ class Term(Foldable[E, U]):
     def _reader(self) -> Callable[[Value], U | None]:
         """What makes the value in a table of the one in an answer."""
         return as_it_is
+
+    def asc(self, *, nulls_last: bool | None = None) -> Order[E]:
+        """Smallest first; NULL before all values unless `nulls_last` is True."""
+        return Order(self.entity, OrderSpec(key=self.expression, nulls_last=nulls_last))
+
+    def desc(self, *, nulls_last: bool | None = None) -> Order[E]:
+        """Largest first; NULL after all values unless `nulls_last` is False."""
+        spec = OrderSpec(key=self.expression, descending=True, nulls_last=nulls_last)
+        return Order(self.entity, spec)
 
     # --- comparisons ---
 
@@ -472,15 +492,6 @@ class Calculated(Term[E, U]):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.entity, self._expression)
 
-    def asc(self, *, nulls_last: bool | None = None) -> TableKey[E]:
-        """Smallest first, in a table; NULL before all values unless `nulls_last` is True."""
-        return TableKey(self.entity, TableOrder(key=self._expression, nulls_last=nulls_last))
-
-    def desc(self, *, nulls_last: bool | None = None) -> TableKey[E]:
-        """Largest first, in a table; NULL after all values unless `nulls_last` is False."""
-        order = TableOrder(key=self._expression, descending=True, nulls_last=nulls_last)
-        return TableKey(self.entity, order)
-
 
 class Aggregated(Calculated[E, U]):
     """One value of the rows of a group; NULL if there is none to fold."""
@@ -510,17 +521,6 @@ class Counted(Aggregated[E, int]):
 
     def _reader(self) -> Callable[[Value], int]:
         return as_it_is
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TableKey(Generic[E]):
-    """One key of the order of a table."""
-
-    entity: type[E]
-    order: TableOrder
-
-    def __repr__(self) -> str:
-        return spell_order(self.order)
 
 
 class Parameter(Term[Any, U]):

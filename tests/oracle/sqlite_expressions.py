@@ -160,7 +160,7 @@ class Sql:
         if len(expr.path) != 1:
             nowhere = "0" if expr.function == "count" else "NULL"
             return self._one_step_on(expr, entity, alias, nowhere)
-        way, inner = self.names.way(entity, expr.path[0]), self.alias()
+        way, inner = self.names.way(entity, next(iter(expr.path))), self.alias()
         target = way[2]
         source, joined = self._reached(way, alias, inner)
         asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)
@@ -197,7 +197,7 @@ class Sql:
     def _related(self, expr: Related, entity: str, alias: str) -> str:
         if len(expr.path) != 1:
             return self._one_step_on(expr, entity, alias, str(int(expr.kind != "any")))
-        way, inner = self.names.way(entity, expr.path[0]), self.alias()
+        way, inner = self.names.way(entity, next(iter(expr.path))), self.alias()
         target = way[2]
         source, joined = self._reached(way, alias, inner)
         asked = "1" if expr.filter is None else self.condition(expr.filter, target, inner)

@@ -53,6 +53,11 @@ def values_of_an_object(flight: Flight, other: Flight, plane: Plane, airport: Ai
     assert_type(flight.dep_delay, int | None)
     assert_type(flight.created, datetime)
     assert_type(flight.gain, int | None)
+    assert_type(Airport.departures.count() > 3, Predicate[Airport])
+    assert_type(
+        Airport.departures.avg(Flight.id).named("mean").of(Airport(faa="JFK", name="x")),
+        float | None,
+    )
     assert_type(flight.origin, Airport)
     assert_type(flight.plane, Plane | None)
     assert_type(plane.engine, Engine)
