@@ -82,6 +82,8 @@ def seek_of(plan: QueryPlan) -> Seek | None:
         or len(operands) < len(access.equal)
     ):
         return None
+    if root.derived is not None:
+        return None
     if root.far_filter is not None or (root.filter is not None and root.filter.hops):
         return None
     if access.kind == "identity":

@@ -80,7 +80,8 @@ class QueryMaker:
         rng, made = self.rng, list[Expr | None]()
         if rng.random() < 0.15:
             scalars = [path for path, each, _ in self._paths(entity) if is_scalar(each.type)]
-            made = [FieldRef(path=rng.choice(scalars)), self.folded(entity, 1)]
+            made.append(FieldRef(path=rng.choice(scalars)))
+            made.append(self.folded(entity, 1))
             kind: Type = TextType() if rng.random() < 0.5 else IntType()
             made.append(self.value(entity, kind))
             made = rng.sample(made, rng.choice([1, 2]))

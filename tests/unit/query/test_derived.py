@@ -19,10 +19,11 @@ from ormdb.ir.expr import (
     Expr,
     FieldRef,
     Literal,
+    NamedParam,
     Related,
 )
 from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec, Page
-from ormdb.ir.value import RowDict
+from ormdb.ir.value import IntType, RowDict
 from ormdb.storage.memory import MemoryEngine
 from tests.unit.query.airline import AIRPORTS, CREW, by, compare, flight_rows, open_airline
 
@@ -294,3 +295,15 @@ def test_what_is_derived_is_part_of_what_its_level_took(airline: Database) -> No
     totals = airline.run_explain(query, analyze=True).totals
     assert totals is not None
     assert (totals.engine_calls, totals.keys_read) == (cost.engine_calls, cost.keys_read)
+
+
+def test_a_prepared_row_by_its_identity_has_what_is_derived(airline: Database) -> None:
+    crews = Derived(name="crews", value=Aggregate(function="count", path=("crew",)))
+    wanted = GraphQuery(entity="Flight", filter=compare("==", "id", 3), derived=(crews,))
+    asked = Compare(
+        op="==",
+        left=FieldRef(path=("id",)),
+        right=NamedParam(name="number", type=IntType()),
+    )
+    prepared = airline.run_prepare(GraphQuery(entity="Flight", filter=asked, derived=(crews,)))
+    assert prepared.run_fetch({"number": 3}).dicts() == airline.run_fetch(wanted).dicts()
