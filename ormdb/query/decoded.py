@@ -15,18 +15,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import RowDecoder
 from ormdb.storage.views import View
 
-Group: TypeAlias = tuple[list[Any], list[bytes]]  # decoded rows and their keys
 Groups: TypeAlias = tuple[list[Any], list[bytes], list[int]]  # all of them, and how many each has
 
-_rows_of = itemgetter(0)
-_keys_of = itemgetter(1)
+
+class Group:
+    """Decoded rows that belong to one key, and their row keys.
+
+    `links` are what its rows refer to by a slot, as `follow` fills them in: made of these rows
+    alone, they are true as long as the group is.
+    """
+
+    __slots__ = ("keys", "links", "rows")
+
+    def __init__(self, rows: list[Any], keys: list[bytes]) -> None:
+        self.rows = rows
+        self.keys = keys
+        self.links: dict[int, list[bytes | None]] = {}
+
+
+_rows_of = attrgetter("rows")
+_keys_of = attrgetter("keys")
 
 
 def decoded_rows(
@@ -78,8 +93,10 @@ def decoded_groups(
     *,
     limit_each: int,
     limit_all: int,
-) -> Groups:
+) -> tuple[Groups, Sequence[Group]]:
     """The rows that belong to each key, key by key; None is a key that nothing belongs to.
+
+    Beside them stand the kept groups of which they are all made, or nothing.
 
     Args:
       entity: whose rows they are; a group is made of its rows and nothing else.
@@ -94,7 +111,7 @@ def decoded_groups(
     if cache is not None and shelf is not None:
         found = cache.look(number, shelf, keys, version)
     if cache is None or shelf is None or found is None:
-        return read(range(len(keys)))
+        return read(range(len(keys))), ()
     groups: list[Group] = found
     if None in found:
         missing = [at for at, group in enumerate(found) if group is None]
@@ -103,23 +120,24 @@ def decoded_groups(
         if len(rows) < limit_all:
             at, whole = 0, dict[Any, Group]()
             for position, count in zip(missing, counts, strict=True):
-                groups[position] = group = (rows[at : at + count], row_keys[at : at + count])
+                groups[position] = group = Group(rows[at : at + count], row_keys[at : at + count])
                 at += count
                 if count < limit_each:  # with a limit reached, there may be more
                     whole[keys[position]] = group
             cache.leave(number, shelf, whole, view.counters.bytes - before, version)
         if len(missing) == len(keys):
-            return rows, row_keys, counts
+            return (rows, row_keys, counts), ()
         if len(rows) >= limit_all:
-            return read(range(len(keys)))
-    counts = [len(rows) for rows, _ in groups]
+            return read(range(len(keys))), ()
+    counts = list(map(len, map(_rows_of, groups)))
     if max(counts, default=0) > limit_each:
-        groups = [(rows[:limit_each], row_keys[:limit_each]) for rows, row_keys in groups]
-        counts = [len(rows) for rows, _ in groups]
+        groups = [Group(group.rows[:limit_each], group.keys[:limit_each]) for group in groups]
+        counts = list(map(len, map(_rows_of, groups)))
     if sum(counts) > limit_all:
-        return read(range(len(keys)))
+        return read(range(len(keys))), ()
     every = chain.from_iterable
-    return list(every(map(_rows_of, groups))), list(every(map(_keys_of, groups))), counts
+    rows, row_keys = list(every(map(_rows_of, groups))), list(every(map(_keys_of, groups)))
+    return (rows, row_keys, counts), groups
 
 
 def _read_rows(

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress
+from itertools import accumulate, chain, compress, pairwise
 
 from ormdb.ir.value import Value
-from ormdb.pulse import beat, in_steps, sort_in_steps
+from ormdb.pulse import beat, sort_in_steps
 from ormdb.query.budget import Spending
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
@@ -121,7 +121,7 @@ class Execution:
         return self._expand_to_many(plan, expand, parents, page)
 
     def _expand_to_one(self, plan: NodePlan, expand: Expand, parents: Level) -> NodeResult:
-        level, targets = follow_to_one(self.view, expand.relation, parents.rows, plan.decoder)
+        level, targets = follow_to_one(self.view, expand.relation, parents, plan.decoder)
         mask = self._sieve.node_mask(plan, level)
         if mask is not None and not all(mask):
             moved = list(accumulate(mask, initial=-1))[1:]
@@ -174,7 +174,8 @@ class Execution:
             level, owners = picked(level, positions), sorted(owners)
         if owners is not None:
             counts = _counts(owners, len(counts))
-        if page.limit is not None or page.offset:
+        # Those that an index gave first are as many as they should be already.
+        if page.offset or (page.limit is not None and max(counts, default=0) > page.limit):
             level, counts = _limited(level, counts, page)
         if expand.single:
             return NodeResult(plan, level, None, _single_targets(counts), [])
@@ -194,46 +195,55 @@ class Execution:
         assert far is not None
         assert edge_decoder is not None
         assert edge_order is not None
-        most = self.spending.children_max
+        arrange = None
+        if edge_order.keys:  # stored fields of the edges, so that these can be kept in order
+            arrange = Arrange(edge_order, lambda edges: self._sieve.positions(edge_order, edges))
         edges, counts = follow_to_many(
             self.view,
             expand.relation,
             parents,
             edge_decoder,
-            limit_each=most,
+            limit_each=self.spending.children_max,
             limit_all=self.spending.left(is_answer=False),
+            arrange=arrange,
         )
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(edges.rows))
-        level, targets = follow_to_one(self.view, far, edges.rows, plan.decoder)
-        owners = owners_of(counts)
-        positions = list(range(len(edges.rows)))
-        if edge_order.keys:
-            positions = self._sieve.positions(edge_order, edges)
-            sort_in_steps(positions, owners)
-        keep = self._sieve.node_mask(plan, level) or [True] * len(level.rows)
+        level, targets = follow_to_one(self.view, far, edges, plan.decoder)
+        mask = self._sieve.node_mask(plan, level)
+        if mask is not None:
+            targets = [at if at >= 0 and mask[at] else -1 for at in targets]
+        beat()
         # A target that several edges of one parent lead to counts once, where it stands first.
-        pairs = dict.fromkeys(
-            (owners[i], targets[i])
-            for part in in_steps(positions)
-            for i in part
-            if targets[i] >= 0 and keep[targets[i]]
-        )
-        ordered = list(pairs)
+        each = [
+            list(dict.fromkeys(targets[start:stop]))
+            for start, stop in pairwise(accumulate(counts, initial=0))
+        ]
+        if -1 in targets:
+            each = [[at for at in found if at >= 0] for found in each]
         if plan.order.keys:
-            rank = {target: n for n, target in enumerate(self._sieve.positions(plan.order, level))}
-            ordered.sort(key=lambda pair: (pair[0], rank[pair[1]]))
-        beat()
-        kept_counts = _counts([owner for owner, _ in ordered], len(counts))
-        flat = [target for _, target in ordered]
+            rank = _ranks(self._sieve.positions(plan.order, level))
+            for found in each:
+                found.sort(key=rank.__getitem__)
         if page.limit is not None or page.offset:
-            flat, kept_counts = _limited_list(flat, kept_counts, page)
+            stop = None if page.limit is None else page.offset + page.limit
+            each = [found[page.offset : stop] for found in each]
         beat()
+        flat = list(chain.from_iterable(each))
         used = sorted(set(flat))
-        place = dict(zip(used, range(len(used)), strict=True))
-        level = picked(level, used)
-        offsets = list(accumulate(kept_counts, initial=0))
-        return NodeResult(plan, level, offsets, [place[target] for target in flat], [])
+        if len(used) < len(level.rows):
+            place = dict(zip(used, range(len(used)), strict=True))
+            level, flat = picked(level, used), list(map(place.__getitem__, flat))
+        offsets = list(accumulate(map(len, each), initial=0))
+        return NodeResult(plan, level, offsets, flat, [])
+
+
+def _ranks(positions: Sequence[int]) -> list[int]:
+    """Where each position stands among them: [2, 0, 1] -> [1, 2, 0]."""
+    ranks = [0] * len(positions)
+    for rank, position in enumerate(positions):
+        ranks[position] = rank
+    return ranks
 
 
 def _counts(owners: Sequence[int], parents: int) -> list[int]:
@@ -246,23 +256,16 @@ def _counts(owners: Sequence[int], parents: int) -> list[int]:
 
 def _limited(level: Level, counts: Sequence[int], page: PageValues) -> tuple[Level, list[int]]:
     """The part of each parent's children that its page holds."""
-    kept, new_counts = _limited_list(range(len(level.rows)), counts, page)
-    return (level if len(kept) == len(level.rows) else picked(level, kept)), new_counts
-
-
-def _limited_list(
-    items: Sequence[int], counts: Sequence[int], page: PageValues
-) -> tuple[list[int], list[int]]:
     kept: list[int] = []
     new_counts: list[int] = []
     start = 0
     for count in counts:
         stop = count if page.limit is None else min(count, page.offset + page.limit)
-        part = items[start + page.offset : start + stop] if page.offset < stop else ()
+        part = range(start + page.offset, start + stop)
         kept.extend(part)
         new_counts.append(len(part))
         start += count
-    return kept, new_counts
+    return (level if len(kept) == len(level.rows) else picked(level, kept)), new_counts
 
 
 def _single_targets(counts: Sequence[int]) -> list[int]:

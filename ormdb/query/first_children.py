@@ -49,7 +49,7 @@ def first_children(
         return _read(view, plan, expand, asked, [keys[at] for at in positions], count=count)
 
     try:
-        rows, row_keys, counts = decoded_groups(
+        (rows, row_keys, counts), groups = decoded_groups(
             view,
             expand.relation.source,
             ("first", index, plan.decoder, expand.ordered_reverse, count),
@@ -60,7 +60,7 @@ def first_children(
         )
     except _NoOrderError:
         return None
-    return Level(rows, row_keys), counts
+    return Level(rows, row_keys, groups), counts
 
 
 def _prefixes(index: IndexLayout, expand: Expand, parents: Level) -> list[bytes | None]:

@@ -20,18 +20,19 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, in_steps, sort_in_steps
-from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
+from ormdb.query.decoded import Group, Groups, decoded_groups, decoded_rows
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
 from ormdb.storage.views import View
 
 ROW_KEY_BYTES = 8
+_LINK_BYTES: Final = 56  # of a row key in a list, about
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Level:
 
     rows: list[Any]
     keys: list[bytes]
+    groups: Sequence[Group] = ()  # the kept groups of which it is made, where that is known
 
 
 def picked(level: Level, positions: Sequence[int]) -> Level:
@@ -79,16 +81,16 @@ def owners_of(counts: Sequence[int]) -> list[int]:
 
 
 def follow_to_one(
-    view: View, relation: RelationLayout, rows: Sequence[Any], decoder: RowDecoder
+    view: View, relation: RelationLayout, origin: Level, decoder: RowDecoder
 ) -> tuple[Level, list[int]]:
-    """The targets of `rows` (None among them leads nowhere), and per row its position or -1."""
+    """The targets of rows (None among them leads nowhere), and per row its position or -1."""
     if relation.mode == "slot":
-        numbers = _column(rows, relation.relation.slot)
-        return _by_number(view, relation, numbers, decoder)
+        links = _links(view, relation.relation.slot, origin)
+        return _by_key(view, relation, links, decoder)
     if relation.target_lookup is None:
-        numbers = _column(rows, relation.slots[0])
-        return _by_number(view, relation, numbers, decoder)
-    return _by_value(view, relation, rows, decoder)
+        links = _links(view, relation.slots[0], origin)
+        return _by_key(view, relation, links, decoder)
+    return _by_value(view, relation, origin.rows, decoder)
 
 
 def target_keys(view: View, relation: RelationLayout, sources: Level) -> set[bytes]:
@@ -146,7 +148,7 @@ def follow_to_many(
             rows, row_keys = level.rows, level.keys
         return rows, row_keys, counts
 
-    rows, row_keys, counts = decoded_groups(
+    (rows, row_keys, counts), groups = decoded_groups(
         view,
         relation.source,
         ("children", relation, decoder, order),
@@ -155,7 +157,7 @@ def follow_to_many(
         limit_each=limit_each,
         limit_all=limit_all,
     )
-    return Level(rows, row_keys), counts
+    return Level(rows, row_keys, groups), counts
 
 
 def _read_children(
@@ -207,28 +209,44 @@ def recheck_children(
             at = stop
 
 
-def _by_number(
-    view: View, relation: RelationLayout, numbers: list[Any], decoder: RowDecoder
+def _links(view: View, slot: int, level: Level) -> list[bytes | None]:
+    """The row key to which each row refers by a slot, kept with the groups that rows are of."""
+    if not level.groups:
+        return _row_keys(_column(level.rows, slot))
+    missing = [group for group in level.groups if slot not in group.links]
+    if missing:
+        rows = [row for group in missing for row in group.rows]
+        made, at = _row_keys(_column(rows, slot)), 0
+        for group in missing:
+            stop = at + len(group.rows)
+            group.links[slot], at = made[at:stop], stop
+        if view.cache is not None:
+            view.cache.add_weight(_LINK_BYTES * len(made))
+    return list(chain.from_iterable([group.links[slot] for group in level.groups]))
+
+
+def _by_key(
+    view: View, relation: RelationLayout, links: Sequence[bytes | None], decoder: RowDecoder
 ) -> tuple[Level, list[int]]:
-    """Targets whose row number is known."""
-    wanted = sorted({number for number in numbers if number is not None})
-    beat()
-    keys = _pack(wanted)
+    """Targets whose row key is known."""
+    # Every step here is one call for all links: there may be many, of which few are distinct.
+    position: dict[bytes | None, int] = dict.fromkeys(links, -1)
+    keys = [key for key in position if key is not None]
     rows = decoded_rows(view, relation.target, keys, decoder)
     if None in rows:
         if relation.mode != "value":
-            missing = wanted[rows.index(None)]
+            (missing,) = _unpacked([keys[rows.index(None)]])
             raise CorruptionError(
-                f"a {relation.source.name} refers by {relation.name} to row {missing} of "
-                f"{relation.target.name}, which is not there; run `ormdb check --deep`",
+                f"a {relation.source.name} refers by {relation.name} to row "
+                f"{missing - ROW_NUMBER_BIAS} of {relation.target.name}, which is not there; "
+                "run `ormdb check --deep`",
                 entity=relation.source.name,
             )
-        there = [i for i, row in enumerate(rows) if row is not None]
-        wanted, keys = [wanted[i] for i in there], [keys[i] for i in there]
-        rows = [rows[i] for i in there]
-    position = dict(zip(wanted, range(len(wanted)), strict=True))
+        there = [row is not None for row in rows]
+        rows, keys = list(compress(rows, there)), list(compress(keys, there))
+    position.update(zip(keys, range(len(keys)), strict=True))
     beat()
-    return Level(rows, keys), [position.get(number, -1) for number in numbers]
+    return Level(rows, keys), list(map(position.__getitem__, links))
 
 
 def _by_value(
@@ -245,7 +263,7 @@ def _by_value(
     def read(positions: Sequence[int]) -> Groups:
         return _read_by_value(view, relation, [wanted[at] for at in positions], decoder)
 
-    targets, keys, counts = decoded_groups(
+    (targets, keys, counts), _ = decoded_groups(
         view,
         relation.target,
         ("values", lookup, decoder),
@@ -296,6 +314,16 @@ def _column(rows: Sequence[Any], slot: int) -> list[Any]:
         return list(map(attrgetter(name), rows))
     except AttributeError:
         return [None if row is None else getattr(row, name) for row in rows]
+
+
+def _row_keys(numbers: Sequence[int | None]) -> list[bytes | None]:
+    """The key of each row number, None for none."""
+    there = [number for number in numbers if number is not None]
+    keys = _pack(there)
+    if len(keys) == len(numbers):
+        return [*keys]
+    given = iter(keys)
+    return [None if number is None else next(given) for number in numbers]
 
 
 def _pack(numbers: Sequence[int]) -> list[bytes]:

@@ -85,7 +85,7 @@ def _empty(asked: Quantifier | FoldPlan) -> Value:
 
 def _of_one(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list[Value]:
     """A relation to one row: each target is asked once, whatever leads to it."""
-    level, targets = follow_to_one(view, hop.expand.relation, origin.rows, hop.decoder)
+    level, targets = follow_to_one(view, hop.expand.relation, origin, hop.decoder)
     answers = _answers(view, hop, level, [1] * len(level.rows), ask)
     answers.append(_empty(hop.asked))  # position -1 is "no row"
     return [answers[target] for target in targets]
@@ -117,7 +117,7 @@ def _kept_folds(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[V
         values = _read_answers(view, hop, asked, ask)
         return values, [b""] * len(values), [1] * len(values)
 
-    values, _, _ = decoded_groups(
+    (values, _, _), _ = decoded_groups(
         view,
         relation.source,
         ("fold", relation, hop.decoder, fold),
@@ -170,7 +170,7 @@ def _answers(
     """One answer for each parent of these children or edges."""
     level, targets = edges, None
     if hop.expand.far is not None:
-        level, targets = follow_to_one(view, hop.expand.far, edges.rows, hop.decoder)
+        level, targets = follow_to_one(view, hop.expand.far, edges, hop.decoder)
     kept = ask.mask(hop.filter, level) if hop.filter is not None and level.rows else None
     if isinstance(hop.asked, FoldPlan):
         plan, values = hop.asked, None

@@ -217,10 +217,10 @@ def only_row(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Leve
         recheck_entries(entity, index, rows, [key] * len(rows))
         return rows, row_keys, [len(rows)]
 
-    rows, row_keys, _ = decoded_groups(
+    (rows, row_keys, _), groups = decoded_groups(
         view, entity, ("only", index, root.decoder), [key], read, limit_each=2, limit_all=2
     )
-    return Level(rows, row_keys)
+    return Level(rows, row_keys, groups)
 
 
 def _walked(root: NodePlan, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:

@@ -113,7 +113,7 @@ class Sieve:
 
 
 def _hop_forwards(view: View, hop: Hop, origin: Level) -> Level:
-    level, targets = follow_to_one(view, hop.relation, origin.rows, hop.decoder)
+    level, targets = follow_to_one(view, hop.relation, origin, hop.decoder)
     rows, keys = [*level.rows, None], [*level.keys, b""]  # position -1 is "no row"
     return Level([rows[target] for target in targets], [keys[target] for target in targets])
 

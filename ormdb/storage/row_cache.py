@@ -147,6 +147,13 @@ class RowCache:
             shelf.each = weight // len(things)
             self._keep(entity_id, shelf, things, weight, version)
 
+    def add_weight(self, weight: int) -> None:
+        """Count what was added to things that are kept."""
+        with self._lock:
+            if 2 * (self._young_bytes + weight) > self.bytes_max:
+                self._age()
+            self._young_bytes += weight
+
     def statistics(self) -> RowCacheStatistics:
         """Counts since the cache was made."""
         with self._lock:

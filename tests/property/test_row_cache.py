@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 import ormdb
-from ormdb import Database, Entity, Field, Key, Many, One, field, index, many, one
+from ormdb import Database, Entity, Field, Key, Many, One, desc, field, index, many, one
 from ormdb.database.reading import Snapshot
 from ormdb.errors import ConstraintError
 from ormdb.ir.graph import GraphQuery
@@ -45,7 +45,7 @@ class Member(Entity):
     mentor: One[Member | None] = one()
     pupils: Many[Member] = many(inverse="mentor")
     stays: Many[Stay] = many(inverse="member")
-    rooms: Many[Room] = many(through="Stay.member", to="room")
+    rooms: Many[Room] = many(through="Stay.member", to="room", order_by=desc("nights"))
 
     __indexes__ = (index("club_code", "score"),)
 

@@ -52,7 +52,7 @@ def test_targets_come_once_however_many_rows_lead_to_them(own_airline: Database)
     for name in ("origin", "plane"):
         relation = layout.relations["Flight", name]
         flights = rows_of(view, relation, 0, 1, 2, 0, 1)
-        level, positions = follow_to_one(view, relation, flights.rows, relation.target.codec.whole)
+        level, positions = follow_to_one(view, relation, flights, relation.target.codec.whole)
         assert len(level.rows) == len(set(positions)) == 3
         assert positions[:2] == positions[3:]
 
@@ -61,7 +61,8 @@ def test_rows_without_a_target_have_no_position(own_airline: Database) -> None:
     view, layout = opened(own_airline)
     plane = layout.relations["Flight", "plane"]
     flights = rows_of(view, plane, 5, 0)  # the tail of flight 5 is NULL
-    level, positions = follow_to_one(view, plane, [*flights.rows, None], plane.target.codec.whole)
+    origin = Level([*flights.rows, None], [*flights.keys, b""])
+    level, positions = follow_to_one(view, plane, origin, plane.target.codec.whole)
     assert (len(level.rows), positions) == (1, [-1, 0, -1])
 
 

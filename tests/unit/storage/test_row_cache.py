@@ -38,12 +38,15 @@ class Player(Entity):
 
 SCHEMA: Final = (Team, Player)
 TEAMS: Final = Team.order_by(Team.code).include(Team.players)
+MATES: Final = Team.order_by(Team.code).include(Team.players.include(Player.team))
 OTHER_PROCESS: Final = """
 import sys, ormdb
 from ormdb.model.dynamic import classes_from_bundle
 with ormdb.open(sys.argv[1]) as db:
     player = classes_from_bundle(db.schema)["Player"]
     db.update(player.key(0), player.score.to(9))
+    team = classes_from_bundle(db.schema)["Team"]
+    db.update(player.key(2), player.team.to(team.key("b")))
 """
 
 
@@ -68,6 +71,18 @@ def player(number: int, team: str | None, score: int = 0) -> Player:
 def shown(reader: Database | Snapshot) -> dict[str, list[tuple[int, int]]]:
     return {
         team.code: [(each.id, each.score) for each in team.players] for team in reader.fetch(TEAMS)
+    }
+
+
+def mates(reader: Database | Snapshot) -> dict[str, list[tuple[int, str]]]:
+    """Players by team, each with the name of the team that it refers to; asked for until what
+    they refer to is kept beside them."""
+    found = [reader.fetch(MATES).to_dicts() for _ in range(3)]
+    assert found[1] == found[0]
+    assert found[2] == found[0]
+    return {
+        team["code"]: [(each["id"], each["team"]["name"]) for each in team["players"]]
+        for team in found[0]
     }
 
 
@@ -150,6 +165,43 @@ def test_a_reader_whose_rows_are_evicted_while_it_looks_reads_them_again(db: Dat
     assert cache.look(player_id, shelf, [key], new.version) == [None]
     assert cache.rows(player_id, "decoder", old.version) is None
     old.close()
+
+
+def test_what_kept_rows_refer_to_goes_with_them_when_one_refers_elsewhere(db: Database) -> None:
+    assert mates(db)["a"] == [(number, "a") for number in (0, 2, 4, 6, 8)]
+    db.update(Player.key(2), Player.team.to(Team.key("b")))
+    assert mates(db)["a"] == [(number, "a") for number in (0, 4, 6, 8)]
+    assert mates(db)["b"][1:3] == [(2, "b"), (3, "b")]
+    db.delete(Player.key(0))
+    assert mates(db)["a"] == [(number, "a") for number in (4, 6, 8)]
+
+
+def test_rows_that_kept_ones_refer_to_are_the_new_ones_after_a_change(db: Database) -> None:
+    mates(db)
+    db.update(Team.key("a"), Team.name.to("new"))
+    assert mates(db)["a"] == [(number, "new") for number in (0, 2, 4, 6, 8)]
+    assert mates(db)["b"][0] == (1, "b")
+
+
+def test_an_old_reader_leaves_nothing_of_what_its_rows_refer_to(db: Database) -> None:
+    mates(db)
+    with db.snapshot() as old:
+        db.update(Player.key(2), Player.team.to(Team.key("b")))
+        db.update(Team.key("b"), Team.name.to("new"))
+        for _ in range(2):
+            assert mates(db)["b"][1] == (2, "new")
+            assert mates(old)["a"][1] == (2, "a")
+            assert mates(old)["b"][1] == (3, "b")
+
+
+def test_what_rows_refer_to_is_seen_when_another_process_changes_it(
+    db: Database, path: Path
+) -> None:
+    mates(db)
+    command = [sys.executable, "-c", OTHER_PROCESS, str(path)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=60)
+    assert mates(db)["a"] == [(number, "a") for number in (0, 4, 6, 8)]
+    assert mates(db)["b"][1] == (2, "b")
 
 
 def test_an_old_reader_goes_on_using_what_has_not_changed(db: Database) -> None:
