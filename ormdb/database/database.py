@@ -62,7 +62,7 @@ from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache, PlanCacheStatistics
 from ormdb.query.explain import explain
-from ormdb.query.fetch import fetch_ready
+from ormdb.query.fetch import Reading, fetch, fetch_ready
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.session import Context
@@ -202,8 +202,22 @@ class Database(ReadQueries, TypedSession):
 
     def run_fetch(self, query: GraphQuery, *, context: Context | None = None) -> GraphAnswer:
         """Fetch a graph at the newest commit, or as of the query's."""
-        with self.snapshot(context=context) as snapshot:
-            return observed_fetch(self.observer, snapshot.reading(query), query)
+        if query.as_of is not None or self.observer.is_watching():
+            with self.snapshot(context=context) as snapshot:
+                return observed_fetch(self.observer, snapshot.reading(query), query)
+        txn = self._begin_read()  # as in `run_get`: a snapshot that nobody else sees
+        try:
+            layout, view = self._newest(txn)
+            reading = Reading(
+                view=view,
+                layout=layout,
+                context=context or self._context,
+                plans=self._plans,
+                clock=self._clock,
+            )
+            return fetch(reading, query)
+        finally:
+            txn.close()
 
     def run_get(
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
@@ -211,11 +225,7 @@ class Database(ReadQueries, TypedSession):
         """One row by its identity at the newest commit; the shortest way in."""
         txn = self._begin_read()
         try:
-            head = self._head(txn)
-            layout = self._layout_at(txn, head.schema_version)
-            if self._rows is not None:
-                self._rows.catch_up(txn, head.version)
-            view = CurrentView(txn, head.version, self._rows)
+            layout, view = self._newest(txn)
             if self.observer.is_watching():
                 return observed_get(
                     self.observer,
@@ -258,14 +268,10 @@ class Database(ReadQueries, TypedSession):
                 return snapshot.fetch_prepared(prepared, given, context)
         txn = self._begin_read()  # as in `run_get`: a snapshot that nobody else sees
         try:
-            head = self._head(txn)
-            version, schema_version = head.version, head.schema_version
-            layout = self._layouts.get(schema_version) or self._layout_at(txn, schema_version)
-            if self._rows is not None:
-                self._rows.catch_up(txn, version)
+            layout, view = self._newest(txn)
             return fetch_ready(
                 prepared.ready(self._plans, layout, given),
-                CurrentView(txn, version, self._rows),
+                view,
                 self._clock,
                 cancellation=(context or self._context).cancellation,
             )
@@ -494,6 +500,15 @@ class Database(ReadQueries, TypedSession):
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("this database is closed; open it again with ormdb.open")
+
+    def _newest(self, txn: ReadTransaction) -> tuple[Layout, CurrentView]:
+        """The schema and the view of what a transaction sees."""
+        head = self._head(txn)
+        version, number = head.version, head.schema_version
+        layout = self._layouts.get(number) or self._layout_at(txn, number)
+        if self._rows is not None:
+            self._rows.catch_up(txn, version)
+        return layout, CurrentView(txn, version, self._rows)
 
     def _head(self, txn: ReadTransaction) -> Head:
         head = read_head(txn)

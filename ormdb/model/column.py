@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeGuard, TypeVar
 
+from ormdb import limits
 from ormdb.errors import QueryError, UsageError, ValueTypeError
 from ormdb.ir.check import canonical_value
 from ormdb.ir.expr import (
@@ -39,6 +40,7 @@ from ormdb.ir.value import (
     Type,
     Value,
 )
+from ormdb.model.annotation import ValueKind
 from ormdb.model.cell import as_it_is
 from ormdb.model.declaration import DeclaredField, declaration_of
 from ormdb.model.predicate import Predicate, require_entity
@@ -70,12 +72,13 @@ class Assignment(Generic[E]):
 class Column(Term[E, U]):
     """A field of `E`, or one reached from it over to-one relations, with values of type `U`."""
 
-    __slots__ = ("_declared", "path")
+    __slots__ = ("_declared", "_reference", "path")
 
     def __init__(self, entity: type[E], path: tuple[str, ...], declared: DeclaredField | None):
         self.entity = entity
         self.path = path
         self._declared = declared
+        self._reference = FieldRef(path=path)
 
     @property
     def declared(self) -> DeclaredField | None:
@@ -85,11 +88,11 @@ class Column(Term[E, U]):
     @property
     def reference(self) -> FieldRef:
         """The column as a reference to its field."""
-        return FieldRef(path=self.path)
+        return self._reference
 
     @property
     def expression(self) -> Expr:
-        return self.reference
+        return self._reference
 
     def to(self, value: U) -> Assignment[E]:
         """The assignment of `value` to this column, for `update`."""
@@ -117,10 +120,15 @@ class Column(Term[E, U]):
         return _restore_column, (type(self), self.entity, self.path, place)
 
     def _constant(self, value: object) -> Value:
+        kind = None if self._declared is None else self._declared.known_kind
+        if kind is not None:
+            if type(value) is kind.exact:
+                return value
+            if type(value) is str and _is_plain_text(kind, value):
+                return value
         if isinstance(value, Order | Assignment):
             raise QueryError(f"{self} cannot be compared with {value!r}; give a value or a column")
-        kind = None if self._declared is None else self._declared.known_kind
-        if kind is None or type(value) is kind.exact:
+        if kind is None:
             return value
         encoded = value if kind.encode is None else kind.encode(value)
         return comparable_value(kind.type, encoded, repr(self))
@@ -160,6 +168,12 @@ class OptionalColumn(Column[E, U]):
     # A column that may be NULL is compared as one that may not, and read as what it is.
     def _reader(self) -> Callable[[Value], U | None]:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
         return self._value_reader()
+
+
+def _is_plain_text(kind: ValueKind, value: str) -> bool:
+    """Whether it is compared with a text as it is, as is seen without looking at every letter."""
+    is_text = type(kind.type) is TextType and kind.encode is None
+    return is_text and value.isascii() and len(value) <= limits.TEXT_BYTES_MAX
 
 
 def _restore_column(

@@ -45,7 +45,8 @@ T7 = TypeVar("T7")
 T8 = TypeVar("T8")
 
 _NOTHING: Final[Mapping[str, Any]] = {}
-_OF_PAGE: Final = frozenset({"limit", "offset", "after", "before"})
+_WHOLE: Final = Page()
+_OF_PAGE: Final = ("limit", "offset", "after", "before")
 
 
 class Query(Generic[E]):
@@ -62,11 +63,7 @@ class Query(Generic[E]):
     def ir(self) -> GraphQuery:
         """The query as `ir` has it; made when it is first asked for."""
         if self._ir is None:
-            page = {name: n for name, n in self._clauses.items() if name in _OF_PAGE}
-            others = {name: one for name, one in self._clauses.items() if name not in _OF_PAGE}
-            if page:
-                others["page"] = Page(**page)
-            self._ir = GraphQuery(entity=declaration_of(self.entity).name, **others)
+            self._ir = GraphQuery(entity=declaration_of(self.entity).name, **self._clauses)
         return self._ir
 
     def where(self, *predicates: Predicate[E] | str) -> Query[E]:
@@ -98,23 +95,23 @@ class Query(Generic[E]):
 
     def limit(self, count: int | Parameter[int]) -> Query[E]:
         """Keep the first `count` rows."""
-        return self._with(limit=natural(count, "limit"))
+        return self._paged(limit=natural(count, "limit"))
 
     def offset(self, count: int | Parameter[int]) -> Query[E]:
         """Leave out the first `count` rows; their keys are still read, so prefer `after`."""
-        return self._with(offset=natural(count, "offset"))
+        return self._paged(offset=natural(count, "offset"))
 
     def after(self, cursor: str | Parameter[str] | None) -> Query[E]:
         """Begin behind a cursor of an earlier page of this query; None means at the start."""
-        if cursor is not None and self._clauses.get("before") is not None:
+        if cursor is not None and self._page.before is not None:
             raise QueryError("a page lies after one cursor or before one; give one of them")
-        return self._with(after=cursor_of(cursor, "after"))
+        return self._paged(after=cursor_of(cursor, "after"))
 
     def before(self, cursor: str | Parameter[str] | None) -> Query[E]:
         """End in front of a cursor of an earlier page of this query; None means at the end."""
-        if cursor is not None and self._clauses.get("after") is not None:
+        if cursor is not None and self._page.after is not None:
             raise QueryError("a page lies after one cursor or before one; give one of them")
-        return self._with(before=cursor_of(cursor, "before"))
+        return self._paged(before=cursor_of(cursor, "before"))
 
     def as_of(self, moment: AsOf | None) -> Query[E]:
         """Read the past: a commit version, or a moment with a time zone."""
@@ -218,7 +215,8 @@ class Query(Generic[E]):
         With an aggregate among them, those without one are the groups.  Of the query, its filter,
         its version and its budget count; the table has an order and a page of its own.
         """
-        unfit = sorted(set(self._clauses) - {"filter", "as_of", "budget"})
+        paged = [name for name in _OF_PAGE if getattr(self._page, name) != getattr(_WHOLE, name)]
+        unfit = sorted({*self._clauses, *paged} - {"filter", "as_of", "budget", "page"})
         if unfit:
             raise QueryError(
                 f"a table has no use for {', '.join(unfit)} of its query; "
@@ -230,6 +228,14 @@ class Query(Generic[E]):
 
     def _with(self, **changes: Any) -> Query[E]:
         return Query(self.entity, {**self._clauses, **changes})
+
+    @property
+    def _page(self) -> Page:
+        page: Page = self._clauses.get("page", _WHOLE)
+        return page
+
+    def _paged(self, **changes: Any) -> Query[E]:
+        return self._with(page=dataclasses.replace(self._page, **changes))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Query):

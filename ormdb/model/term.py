@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Generic, NoReturn, TypeGuard, TypeVar, overload
+from typing import Any, Final, Generic, NoReturn, TypeGuard, TypeVar, overload
+from uuid import UUID
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError, UsageError
@@ -399,6 +400,8 @@ class Term(Foldable[E, U]):
 
     def _beside(self, other: object) -> Expr:
         """A term of the same entity, or a constant, as an expression."""
+        if type(other) in _SCALARS:  # most are; asking whether it is a term takes longer than all
+            return Literal(value=self._constant(other))
         if is_term(other):
             require_entity(other.entity, self.entity, _word(other), other)
             return other.expression
@@ -580,6 +583,7 @@ def _instead(kind: Type) -> str:
             return "compare it with == or in_()"
 
 
+_SCALARS: Final = frozenset({bool, int, float, str, bytes, Decimal, UUID, datetime, date})
 _ASKED: dict[str, tuple[type, str]] = {
     "has": (ListType, "lists"),
     "has_key": (JsonType, "JSON"),

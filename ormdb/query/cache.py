@@ -2,6 +2,8 @@
 
     plans   key   shape (no literals), schema version
             kept  at most PLAN_CACHE_ENTRIES_MAX plans, the one not used for longest dropped first
+    similar key   what a short query is at a glance (`ormdb/query/sketch.py`)
+            kept  at most READY_QUERIES_MAX, each with the plan of its queries
     ready   key   the very query object
             kept  at most READY_QUERIES_MAX queries that were run; a program that builds a query
                   once and runs it often has it taken apart once
@@ -25,7 +27,9 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.query.compile import compile_query
 from ormdb.query.plan import QueryPlan
 from ormdb.query.ready import ReadyQuery, make_ready
+from ormdb.query.seek import seek_of
 from ormdb.query.shape import Shape, ShapedQuery, take_shape
+from ormdb.query.sketch import Known, sketch_of
 from ormdb.query.table_compile import compile_table
 from ormdb.query.table_plan import TablePlan
 from ormdb.query.table_shape import ShapedTable, TableShape
@@ -57,6 +61,7 @@ class PlanCache:
         self._lock = threading.Lock()
         self._plans: OrderedDict[_PlanKey, Any] = OrderedDict()
         self._ready: dict[int, tuple[ReadyQuery, Layout]] = {}
+        self._similar: dict[tuple[Any, ...], Known] = {}
         self._hits = 0
         self._misses = 0
 
@@ -72,14 +77,33 @@ class PlanCache:
             self._hits += 1
             return known[0]
         generation = self.generation
+        sketch = sketch_of(query)
+        try:
+            similar = None if sketch is None else self._similar.get(sketch.key)
+        except TypeError:  # a name that is no text, which the query is refused for below
+            sketch = similar = None
+        if sketch is not None and similar is not None and similar.fits(layout, query):
+            ready = similar.ready(query, sketch.values)
+            self._hits += 1
+            if keep and self.generation == generation:
+                self._keep_ready(ready, layout)
+            return ready
         shaped = take_shape(query)
         ready = make_ready(query, shaped, self.plan(layout, query, shaped.shape))
         if keep and self.generation == generation and _is_small_and_constant(shaped):
-            if len(self._ready) >= limits.READY_QUERIES_MAX:
-                self._ready = {}
-            # It holds the query, so no other query can have the same id.
-            self._ready[id(query)] = ready, layout
+            self._keep_ready(ready, layout)
+            if sketch is not None:
+                if len(self._similar) >= limits.READY_QUERIES_MAX:
+                    self._similar = {}
+                count = len(sketch.values)
+                self._similar[sketch.key] = Known(layout, ready, seek_of(ready.plan), count)
         return ready
+
+    def _keep_ready(self, ready: ReadyQuery, layout: Layout) -> None:
+        if len(self._ready) >= limits.READY_QUERIES_MAX:
+            self._ready = {}
+        # It holds the query, so no other query can have the same id.
+        self._ready[id(ready.query)] = ready, layout
 
     def plan(self, layout: Layout, query: GraphQuery, shape: Shape) -> QueryPlan:
         """The plan of a shape, compiled on first use.
@@ -118,6 +142,7 @@ class PlanCache:
             self.generation += 1
             self._plans.clear()
             self._ready = {}
+            self._similar = {}
 
     def statistics(self) -> PlanCacheStatistics:
         """Counts since the cache was made."""

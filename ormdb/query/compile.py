@@ -40,6 +40,7 @@ from ormdb.query.combine import CombinedWay, combined_ways
 from ormdb.query.conditional import conditional_ways, fallbacks
 from ormdb.query.convert import make_converter
 from ormdb.query.cost import Candidate, CostModel
+from ormdb.query.kept_pages import page_entities
 from ormdb.query.logical import LogicalNode, build_logical, cannot_fail, plain_logical
 from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach, return_slots
 from ormdb.query.plan import (
@@ -89,6 +90,7 @@ def compile_query(
     access, *others = map(compiler.access, ways)
     slots = frozenset[int]().union(*map(access_slots, (access, *others)))
     root = compiler.node(logical, slots)
+    root.page_entities = page_entities(root)
     return QueryPlan(
         root=root,
         access=access,

@@ -22,7 +22,7 @@ from ormdb.errors import ValueRangeError, ValueTypeError
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
 from ormdb.ir.schema import FieldDef
-from ormdb.ir.value import DecimalType, FloatType, IntType, Type, Value
+from ormdb.ir.value import DecimalType, FloatType, IntType, TextType, Type, Value
 from ormdb.pulse import in_steps
 from ormdb.query.shape import LiteralClass
 from ormdb.storage.asking import Question
@@ -55,7 +55,18 @@ def make_converter(use: FieldDef | Question, kind: LiteralClass) -> Callable[[Va
         if isinstance(definition, IntType) and kind[1] == frozenset({int}):
             return lambda items: _whole_numbers(items) or converted(items)
         return converted
-    return convert
+
+    # Most literals are ints beside ints and short texts beside texts, which stay what they are.
+    def convert_int(value: Value) -> Value:
+        return value if limits.INT_MIN < value <= limits.INT_MAX else convert(value)
+
+    def convert_text(value: Value) -> Value:
+        is_plain = value.isascii() and len(value) <= limits.TEXT_BYTES_MAX
+        return value if is_plain else convert(value)
+
+    if kind is int and isinstance(definition, IntType):
+        return convert_int
+    return convert_text if kind is str and isinstance(definition, TextType) else convert
 
 
 def _whole_numbers(items: Sequence[Value]) -> frozenset[Value] | None:
@@ -80,6 +91,8 @@ def is_exact(field: FieldDef, kind: LiteralClass) -> bool:
 def has_key(kind: Type, value: Value) -> bool:
     """Whether a converted value fits the field: an int beside a float that is no float, a decimal
     of more digits and the like compare well but have no key."""
+    if type(value) is int and type(kind) is IntType:
+        return limits.INT_MIN <= value <= limits.INT_MAX
     if isinstance(kind, FloatType) and value is not None:
         return isinstance(value, float)
     if not isinstance(kind, IntType | DecimalType) or value is None:

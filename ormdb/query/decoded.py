@@ -74,7 +74,9 @@ def decoded_row(view: View, entity: EntityLayout, key: bytes, decoder: RowDecode
     if cache is not None and shelf is not None:
         kept = shelf.young.get(key)
         if kept is not None and cache.is_true(number, version):
+            cache.hits += 1
             return kept
+        cache.misses += 1
     data = view.rows(entity, (key,))[0]
     if data is None:
         return None

@@ -36,6 +36,7 @@ from ormdb.query.follow import (
     owners_of,
     picked,
 )
+from ormdb.query.kept_pages import keep_page
 from ormdb.query.plan import Expand, NodePlan
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootReader, RootResult
@@ -74,18 +75,28 @@ class Execution:
         self.note_rows = None if trace is None else trace.note_rows
         self._sieve = Sieve(view, ready.values, self.note_rows)
         self._trace = trace
-        self.roots = RootReader(
-            ready.plan.root,
-            ready.access,
-            view,
-            spending,
-            values=ready.values,
-            sieve=self._sieve,
-        )
+        self._ready = ready
+        self._roots: RootReader | None = None  # made on demand: roots that are kept need none
+
+    @property
+    def roots(self) -> RootReader:
+        """What reads the roots."""
+        if self._roots is None:
+            ready = self._ready
+            self._roots = RootReader(
+                ready.plan.root,
+                ready.access,
+                self.view,
+                self.spending,
+                values=ready.values,
+                sieve=self._sieve,
+            )
+        return self._roots
 
     def fetch(self, page: RootPage) -> tuple[NodeResult, RootResult]:
         """The whole graph, and what there is to know about its roots."""
         roots = self.roots.page(page)
+        keep_page(self._ready, self.view, roots)
         result = NodeResult(self.plan.root, roots.level, None, (), [])
         self.spending.add_rows((), len(roots.level.rows))
         self._expand_children(result)

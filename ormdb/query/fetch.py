@@ -24,6 +24,8 @@ from ormdb.query.budget import Spending
 from ormdb.query.cache import PlanCache
 from ormdb.query.estimate import Estimator
 from ormdb.query.execute import Execution, NodeResult
+from ormdb.query.follow import Level
+from ormdb.query.kept_pages import kept_page
 from ormdb.query.order import encode_cursor
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootResult
@@ -38,9 +40,9 @@ def _without_statistics(layout: Layout) -> Estimator:
     return Estimator(NO_STATISTICS, layout)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: every fetch makes one
 class Reading:
-    """Through what, for which schema, and for whom a query reads."""
+    """Through what, for which schema, and for whom a query reads; never changed."""
 
     view: View
     layout: Layout
@@ -93,13 +95,11 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
     cursors: Callable[[], tuple[str | None, str | None]] = no_cursors
     if ready.seek is not None and trace is None:
         level = ready.seek.find(view, ready.values)
-        spending.check_progress((), counters.bytes)
-        if plan.root.children:
-            with heeding(spending.check_time):
-                root = Execution(ready, view, spending).fetch_from(level)
-        else:
-            spending.add_rows((), len(level.rows))
-            root = NodeResult(plan.root, level, None, (), [])
+        root = _below(level, ready, view, spending)
+    elif trace is None and (roots := kept_page(ready, view)) is not None:
+        root = _below(roots.level, ready, view, spending)
+        if roots.more or ready.page.offset:
+            cursors = _Cursors(Execution(ready, view, spending), roots, ready.page)
     else:
         if trace is not None:
             trace.begin(ready, view, spending)
@@ -122,6 +122,17 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
         ),
         cursors=cursors,
     )
+
+
+def _below(roots: Level, ready: ReadyQuery, view: View, spending: Spending) -> NodeResult:
+    """The graph below roots that were found without walking."""
+    spending.check_progress((), view.counters.bytes)
+    plan = ready.plan.root
+    if plan.children or plan.derived is not None:
+        with heeding(spending.check_time):
+            return Execution(ready, view, spending).fetch_from(roots)
+    spending.add_rows((), len(roots.rows))
+    return NodeResult(plan, roots, None, (), [])
 
 
 def count(reading: Reading, query: GraphQuery) -> int:

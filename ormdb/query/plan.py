@@ -240,6 +240,8 @@ class NodePlan:
     relation_name: str
     to_one: bool
     children: list[NodePlan]
+    # Of the roots, the other entities that decide which of them a page has (`query.kept_pages`).
+    page_entities: tuple[int, ...] | None = None
     derived: DerivedPlan | None = None
 
 

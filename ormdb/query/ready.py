@@ -48,16 +48,10 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
     """
     check_budget(query.budget)
     values = [convert(value) for convert, value in zip(plan.converters, shaped.values, strict=True)]
-    ready = ReadyQuery(
-        query,
-        plan,
-        usable_access(plan, values),
-        values,
-        shaped.pages,
-        root_page(plan, shaped.pages[0], shaped.after, shaped.before),
-    )
+    access = usable_access(plan, values)
+    page = root_page(plan, shaped.pages[0], shaped.after, shaped.before)
     check_depth(query)
-    return ready
+    return ReadyQuery(query, plan, access, values, shaped.pages, page)
 
 
 def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
@@ -65,7 +59,9 @@ def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     imply what it relies on."""
     for access, keyed in ((plan.access, plan.keyed), *plan.otherwise):
         # Guards compare values, and rely on their being of the fields' own types.
-        if _have_keys(keyed, values) and all(holds(values) for holds in access.guards):
+        if not _have_keys(keyed, values):
+            continue
+        if not access.guards or all(holds(values) for holds in access.guards):
             return access
     return plan.scan
 
@@ -73,8 +69,10 @@ def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
 def _have_keys(keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:
     for kind, index, listed in keyed:
         value = values[index]
-        items: Sequence[Value] = list(value) if listed else (value,)
-        if not all(has_key(kind, item) for part in in_steps(items) for item in part):
+        if not listed:
+            if not has_key(kind, value):
+                return False
+        elif not all(has_key(kind, item) for part in in_steps(list(value)) for item in part):
             return False
     return True
 

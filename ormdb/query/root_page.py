@@ -32,9 +32,9 @@ from ormdb.storage.key_ranges import CUT_PREFIX_BYTES, sorts_exactly
 from ormdb.storage.views import View
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: most runs of a query make one
 class RootPage:
-    """Where the root page begins and how long it may be."""
+    """Where the root page begins and how long it may be; never changed."""
 
     limit: int | None
     offset: int

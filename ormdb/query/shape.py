@@ -100,9 +100,9 @@ class Shape:
         return hash((parts, self.page, self.parameter_classes))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: most runs of a query make one
 class PageValues:
-    """The numbers of one node's page."""
+    """The numbers of one node's page; never changed."""
 
     limit: int | None
     offset: int

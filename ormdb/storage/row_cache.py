@@ -115,6 +115,11 @@ class RowCache:
             return None
         return kept.groups.get(kind) or kept.groups.setdefault(kind, Shelf())
 
+    def changed(self, entity_ids: Sequence[int], version: int) -> tuple[int, ...] | None:
+        """When each of some entities changed last; None if a snapshot of this version is older."""
+        found = tuple([self._entity(entity_id).changed for entity_id in entity_ids])
+        return None if found and max(found) > version else found
+
     def is_true(self, entity_id: int, version: int) -> bool:
         """Whether what a shelf just gave is true at the version it was asked for."""
         return self._entities[entity_id].changed <= version

@@ -80,6 +80,13 @@ QUERIES: Final[tuple[GraphQuery, ...]] = (
     Fan.order_by(Fan.id).include(Fan.club.include(Club.members.limit(2))).ir,
     Member.where(Member.id.in_(range(IDS)), Member.score < 8).ir,
     Member.where("club.name == 'name 3'").order_by(Member.score).ir,
+    Member.where(Member.score < 8).order_by(Member.score).limit(3).ir,
+    Member.where(Member.score < 4).order_by(Member.score).limit(3).ir,
+    Member.where(Member.score < 4).order_by(Member.score.desc()).limit(2).offset(1).ir,
+    Member.order_by(Member.mentor[Member.score], Member.club[Club.name].desc()).limit(4).ir,
+    Club.where(Club.members.any(Member.stays.any(Stay.nights == 1))).order_by(Club.name).ir,
+    Club.where(Club.fans.none()).limit(2).ir,
+    Room.where(Room.number == 2).ir,
     Stay.where("member.club.code == 'a'").include(Stay.member.include(Member.club)).ir,
 )
 

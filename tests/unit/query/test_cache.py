@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from ormdb import limits
 from ormdb.catalog.assign import assign_numbers
 from ormdb.clock import SystemClock
-from ormdb.ir.expr import Expr, IsNull, Literal
-from ormdb.ir.graph import GraphQuery
+from ormdb.errors import OrmdbError, QueryError
+from ormdb.ir.expr import And, Expr, FieldRef, IsNull, Literal
+from ormdb.ir.graph import Derived, FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.query.cache import PlanCache
 from ormdb.query.plan import QueryPlan
 from ormdb.query.shape import take_shape
@@ -134,3 +138,70 @@ def test_plans_are_made_again_when_more_is_known_of_the_rows() -> None:
         assert database.statistics().plans.misses == misses + 1
         database.run_fetch(query)
         assert database.statistics().plans.misses == misses + 1
+
+
+def test_a_query_of_another_value_is_made_ready_by_its_sketch(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = PlanCache(SystemClock())
+    order = (OrderSpec(key=FieldRef(path=("time",))),)
+    first = GraphQuery(entity="Flight", filter=compare(">", "delay", 5), order=order)
+    other = replace(first, filter=compare(">", "delay", 6), page=Page(limit=3))
+    long_way = [cache.ready(layout, replace(one)) for one in (first, other)]
+
+    def refuse(_: GraphQuery) -> None:
+        raise AssertionError("its sketch is known")
+
+    monkeypatch.setattr("ormdb.query.cache.take_shape", refuse)
+    for query, expected in zip((first, other), long_way, strict=True):
+        found = cache.ready(layout, replace(query))
+        assert (found.plan, found.values) == (expected.plan, expected.values)
+        assert (found.page, list(found.pages)) == (expected.page, list(expected.pages))
+        assert found.access is expected.access
+    assert cache.ready(layout, replace(other, page=Page(limit=7))).page.limit == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"filter": compare(">", "delay", 5.5)},
+        {"filter": compare(">=", "delay", 5)},
+        {"filter": compare(">", "time", 5)},
+        {"filter": And(items=(compare(">", "delay", 5),))},
+        {"filter": None},
+        {"page": Page()},
+        {"order": (OrderSpec(key=FieldRef(path=("delay",)), descending=True),)},
+        {"select": ("delay",)},
+        {"includes": (Include(relation="origin"),)},
+        {"derived": (Derived(name="is_tardy", value=compare(">", "delay", 9)),)},
+    ],
+)
+def test_a_query_of_another_form_has_another_plan(layout: Layout, change: dict[str, Any]) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Flight", filter=compare(">", "delay", 5), page=Page(limit=2))
+    other = replace(query, **change)
+    plans = [cache.ready(layout, replace(one)).plan for one in (query, other, query, other)]
+    assert plans[0] is plans[2] is not plans[1] is plans[3]
+
+
+def test_a_sketch_refuses_what_the_shape_refuses(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Flight", filter=compare(">", "delay", 5), page=Page(limit=2))
+    cache.ready(layout, query)
+    refused: list[tuple[dict[str, Any], type[OrmdbError]]] = [
+        ({"page": Page(limit=-1)}, QueryError),
+        ({"page": Page(limit=2, offset=-1)}, QueryError),
+        ({"budget": FanoutBudget(rows=-1)}, QueryError),
+        ({"filter": compare(">", "delay", 2**70)}, QueryError),
+    ]
+    for change, error in refused:
+        with pytest.raises(error):
+            cache.ready(layout, replace(query, **change))
+
+
+def test_an_object_that_took_the_place_of_another_has_its_own_plan(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    for name in ("delay", "time") * 50:
+        order = (OrderSpec(key=FieldRef(path=(name,))),)  # its id is that of one that has gone
+        query = GraphQuery(entity="Flight", filter=compare(">", "delay", 5), order=order)
+        assert cache.ready(layout, query).plan.root.order.specs == order
