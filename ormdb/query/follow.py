@@ -26,6 +26,7 @@ from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, in_steps, sort_in_steps
 from ormdb.query.decoded import Group, Groups, decoded_groups, decoded_rows
+from ormdb.query.hash_join import children_by_scan, is_scan_cheaper, references
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
@@ -172,6 +173,12 @@ def _read_children(
 ) -> Groups:
     asked = [key for key in keys if key is not None]
     assert relation.index is not None
+    if is_scan_cheaper(view, relation, asked):
+        known = zip(keys, _referred_by(relation, parents), strict=True)
+        identities = [None if key is None else identity for key, identity in known]
+        return children_by_scan(
+            view, relation, identities, decoder, limit_each=limit_each, limit_all=limit_all
+        )
     found, values = view.related(
         relation.index, relation.source, asked, limit_each=limit_each, limit_all=limit_all
     )
@@ -190,16 +197,7 @@ def recheck_children(
     relation: RelationLayout, parents: Level, rows: Sequence[Any], counts: Sequence[int]
 ) -> None:
     """See that every child's foreign key names the parent under which it was found."""
-    if relation.mode == "value":
-        theirs = [_column(rows, slot) for slot in relation.slots]
-        ours = [_column(parents.rows, slot) for slot in relation.target_slots]
-        actual: list[Any] = list(zip(*theirs, strict=True))
-        expected: list[Any] = list(zip(*ours, strict=True))
-    else:
-        actual = _column(
-            rows, relation.relation.slot if relation.mode == "slot" else relation.slots[0]
-        )
-        expected = [number - ROW_NUMBER_BIAS for number in _unpacked(parents.keys)]
+    actual, expected = references(relation, rows), _referred_by(relation, parents)
     at = 0
     for parent, count in zip(expected, counts, strict=True):
         if count:
@@ -207,6 +205,13 @@ def recheck_children(
             if actual[at:stop] != [parent] * count:
                 raise _misplaced(relation)
             at = stop
+
+
+def _referred_by(relation: RelationLayout, parents: Level) -> list[Any]:
+    """What the children of each parent say of it (see `hash_join.references`)."""
+    if relation.mode == "value":
+        return list(zip(*(_column(parents.rows, s) for s in relation.target_slots), strict=True))
+    return [number - ROW_NUMBER_BIAS for number in _unpacked(parents.keys)]
 
 
 def _links(view: View, slot: int, level: Level) -> list[bytes | None]:

@@ -143,7 +143,7 @@ class CurrentView:
     def unkept(self) -> CurrentView:
         return CurrentView(self.txn, self.version)
 
-    def row_count(self, entity: EntityLayout) -> int | None:
+    def row_count(self, entity: EntityLayout) -> int:
         self._count(0, 0)
         return self.txn.statistics(entity.rows).entries
 
