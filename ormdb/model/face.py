@@ -133,9 +133,14 @@ class TypedReader(ABC):
         self, key: Key[Any] | type[Any], /, *identity: Scalar, context: Context | None = None
     ) -> Any:
         """Return one row by its identity, or None; `get(Airport, "JFK")` or `get(key)`."""
-        found = key if isinstance(key, Key) else make_key(key, identity)
-        if isinstance(key, Key) and identity:
+        if not isinstance(key, Key):
+            declaration = declaration_of(key)
+            if tuple(map(type, identity)) == declaration.exact_identity:  # no key is needed
+                row = self.run_get(declaration.name, identity, context=context)
+                return None if row is None else row_object(key, row, identity)
+        elif identity:
             raise UsageError(f"get({key!r}, ...) has an identity already; give the key alone")
+        found = key if isinstance(key, Key) else make_key(key, identity)
         if found.is_plain:
             name = declaration_of(found.entity).name
             row = self.run_get(name, found.values, context=context)

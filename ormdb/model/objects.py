@@ -82,7 +82,7 @@ class DetachedNode(ObjectNode):
         identity: tuple[Value, ...] | None,
         relations: Mapping[str, object],
     ) -> None:
-        super().__init__(columns)
+        self.columns = columns
         self._identity = identity
         self._relations = relations
 
@@ -224,7 +224,7 @@ def object_dict(of: ObjectState) -> RowDict:
 
 def row_object(kind: type[Any], row: RowDict, identity: tuple[Value, ...]) -> Any:
     """Return an object of a whole row."""
-    columns = {name: (value,) for name, value in row.items()}
+    columns = dict(zip(row, zip(row.values(), strict=True), strict=True))  # each of one value
     return new_object(kind, DetachedNode(columns, identity, {}))
 
 

@@ -25,10 +25,10 @@ from ormdb.query.cache import PlanCache
 from ormdb.query.estimate import Estimator
 from ormdb.query.execute import Execution, NodeResult
 from ormdb.query.follow import Level
-from ormdb.query.kept_pages import kept_page
+from ormdb.query.kept_pages import keep_page, kept_page
 from ormdb.query.order import encode_cursor
 from ormdb.query.ready import ReadyQuery
-from ormdb.query.root_page import RootPage, RootResult
+from ormdb.query.root_page import RootResult
 from ormdb.query.trace import Trace
 from ormdb.session import Cancellation, Context
 from ormdb.storage.layout import Layout
@@ -93,13 +93,10 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
     if spending is None:
         spending = Spending(ready.query.budget, clock, cancellation=cancellation)
     cursors: Callable[[], tuple[str | None, str | None]] = no_cursors
-    if ready.seek is not None and trace is None:
-        level = ready.seek.find(view, ready.values)
-        root = _below(level, ready, view, spending)
-    elif trace is None and (roots := kept_page(ready, view)) is not None:
+    if trace is None and (roots := _found(ready, view)) is not None:
         root = _below(roots.level, ready, view, spending)
         if roots.more or ready.page.offset:
-            cursors = _Cursors(Execution(ready, view, spending), roots, ready.page)
+            cursors = _Cursors(ready, view, spending, roots)
     else:
         if trace is not None:
             trace.begin(ready, view, spending)
@@ -107,7 +104,7 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
         with heeding(spending.check_time):
             spending.check_time()
             root, roots = execution.fetch(ready.page)
-        cursors = _Cursors(execution, roots, ready.page)
+        cursors = _Cursors(ready, view, spending, roots)
     return GraphAnswer(
         root,
         version=view.version,
@@ -122,6 +119,19 @@ def fetch_ready(  # what a run needs, and nothing around it: this is the short w
         ),
         cursors=cursors,
     )
+
+
+def _found(ready: ReadyQuery, view: View) -> RootResult | None:
+    """The roots, if no walk is needed: one row by its number, a page that is kept, or one row
+    by another key."""
+    seek = ready.seek
+    if seek is not None and seek.is_by_number:
+        return RootResult(seek.find(view, ready.values), more=False)
+    roots = kept_page(ready, view)
+    if roots is None and seek is not None:
+        roots = RootResult(seek.find(view, ready.values), more=False)
+        keep_page(ready, view, roots)
+    return roots
 
 
 def _below(roots: Level, ready: ReadyQuery, view: View, spending: Spending) -> NodeResult:
@@ -190,10 +200,12 @@ def no_cursors() -> tuple[str | None, str | None]:
 class _Cursors:
     """The cursors before the first root and after the last one, made when asked for."""
 
-    def __init__(self, execution: Execution, roots: RootResult, page: RootPage) -> None:
-        self._execution = execution
+    def __init__(
+        self, ready: ReadyQuery, view: View, spending: Spending, roots: RootResult
+    ) -> None:
+        self._run = ready, view, spending
         self._roots = roots
-        more = roots.more
+        page, more = ready.page, roots.more
         beyond = page.place is not None
         self._has_before = more if page.backward else beyond or page.offset > 0
         self._has_after = beyond if page.backward else more
@@ -210,6 +222,9 @@ class _Cursors:
 
     def _cursor(self, position: int) -> str:
         """The cursor of the first (0) or the last (-1) root."""
-        execution, level, ends = self._execution, self._roots.level, self._roots.ends
-        values = execution.roots.order_values(level, position) if ends is None else ends[position]
-        return encode_cursor(execution.plan.order_signature, values, level.keys[position])
+        level, ends = self._roots.level, self._roots.ends
+        if ends is None:
+            values = Execution(*self._run).roots.order_values(level, position)
+        else:
+            values = ends[position]
+        return encode_cursor(self._run[0].plan.order_signature, values, level.keys[position])

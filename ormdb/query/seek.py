@@ -39,6 +39,7 @@ class Seek:
         self._identity: IndexLayout | None = root.entity.identity
         self._unique = access.index if access.kind == "index" else None
         # A row is found under its own number: that it has this identity need not be asked again.
+        self.is_by_number = self._identity is None and self._unique is None
         self._is_certain = self._identity is None and self._unique is None and access.is_whole
         self._filter = None if self._is_certain else root.filter
 
