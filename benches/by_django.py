@@ -133,6 +133,14 @@ class ByDjango(ByMapper):
         found = query.prefetch_related(self._prefetch("reviews_all", best, "reviews"))
         return [(movie, movie.reviews) for movie in found]
 
+    def load_order_folds(self, after: str, count: int) -> Iterable[tuple[Any, int, float, int]]:
+        fold = db.models
+        page = list(self._objects.customers.filter(name__gt=after).order_by("name")[:count])
+        orders = self._objects.orders.filter(customer__in=page).values("customer_id")
+        folds = orders.annotate(n=fold.Count("id"), mean=fold.Avg("placed"), sum=fold.Sum("placed"))
+        found = {row[0]: row for row in folds.values_list("customer_id", "n", "mean", "sum")}
+        return [(customer, *found[customer.id][1:]) for customer in page]
+
     def _newest(self, **conditions: object) -> Iterable[Any]:
         query = self._objects.orders.filter(**conditions).order_by("-placed", "-id")
         return cast("Iterable[Any]", query[:SHORT_PAGE])

@@ -35,6 +35,9 @@ STATEMENTS: Final[dict[str, str]] = {
         f" <= {TOP} ORDER BY score DESC, id DESC"
     ),
     # DuckDB's sum of integers is of 128 bits, which takes longer to hand over.
+    "order_folds": SQLITE_STATEMENTS["order_folds"]
+    .replace("sum(placed)", "sum(placed)::BIGINT")
+    .format("SELECT unnest(?)"),
     "pages": SQLITE_STATEMENTS["pages"].replace("sum(seconds)", "sum(seconds)::BIGINT"),
     "orders_of_city": SQLITE_STATEMENTS["orders_of_city"].replace(
         "CROSS JOIN customers c ON", "JOIN customers c ON"

@@ -186,6 +186,30 @@ class ByHand(Contestant):
         self.end_read()
         return list(movies.values())
 
+    def order_folds(self, after: str, count: int) -> list[Row]:
+        self.begin_read()
+        customers: dict[int, Row] = {
+            i: {
+                "id": i,
+                "name": name,
+                "city": city,
+                "email": email,
+                "credit": credit,
+                "active": active == 1,
+                "count": 0,
+                "mean": None,
+                "sum": None,
+            }
+            for i, name, city, email, credit, active in self.select("customers_after", after, count)
+        }
+        for i, orders, mean, total in self.among("order_folds", list(customers)):
+            customer = customers[i]
+            customer["count"] = orders
+            customer["mean"] = mean
+            customer["sum"] = total
+        self.end_read()
+        return list(customers.values())
+
     # --- rows by filter -----------------------------------------------------------------------
 
     def orders_in_state(self, state: str, before: int) -> list[Row]:

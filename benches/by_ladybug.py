@@ -76,6 +76,10 @@ STATEMENTS: Final[dict[str, str]] = {
         "MATCH (m:movies)-[:movies_reviews]->(v:reviews) WHERE m.id IN $keys"
         f" RETURN {_columns('reviews', 'v')} ORDER BY v.score DESC, v.id DESC"
     ),
+    "order_folds": (
+        "MATCH (c:customers)-[:customers_orders]->(o:orders) WHERE c.id IN $keys"
+        " RETURN c.id, count(*), avg(o.placed), CAST(sum(o.placed) AS INT64)"
+    ),
     "pages": (
         "MATCH (v:visits) RETURN v.page, count(*), CAST(sum(v.seconds) AS INT64), max(v.paid)"
         " ORDER BY v.page"

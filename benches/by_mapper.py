@@ -81,6 +81,10 @@ class ByMapper(Contestant):
         """Movies, and the best reviews of each."""
 
     @abstractmethod
+    def load_order_folds(self, after: str, count: int) -> Iterable[tuple[Any, int, float, int]]:
+        """Customers, and count, mean and sum of when their orders were placed."""
+
+    @abstractmethod
     def load_orders_in_state(self, state: str, before: int) -> Iterable[Any]:
         """Orders."""
 
@@ -167,6 +171,13 @@ class ByMapper(Contestant):
             return [
                 {**movie_row(movie), "reviews": [review_row(review) for review in best]}
                 for movie, best in self.load_top_reviews(after, count)
+            ]
+
+    def order_folds(self, after: str, count: int) -> list[Row]:
+        with self.reading_graph():
+            return [
+                {**customer_row(customer), "count": orders, "mean": mean, "sum": total}
+                for customer, orders, mean, total in self.load_order_folds(after, count)
             ]
 
     def orders_in_state(self, state: str, before: int) -> list[Row]:

@@ -195,6 +195,11 @@ CAREER = Person.roles.order_by(Role.season).include(Role.movie.include(CAST))
 CAREERS = Person.order_by(Person.name).include(CAREER)
 BEST = Movie.reviews.order_by(Review.score.desc()).limit(TOP)
 RATED = Movie.order_by(Movie.title).include(BEST)
+FOLDED = Customer.order_by(Customer.name).derive(
+    Customer.orders.count().named("count"),
+    Customer.orders.avg(Order.placed).named("mean"),
+    Customer.orders.sum(Order.placed).named("sum"),
+)
 NEWEST = Order.order_by(Order.placed.desc()).limit(SHORT_PAGE)
 PAGES = Visit.all().table(
     Visit.page,
@@ -272,6 +277,9 @@ class ByOrmdb(Contestant):
 
     def top_reviews(self, after: str, count: int) -> list[Row]:
         return self._fetch(RATED.where(Movie.title > after).limit(count))
+
+    def order_folds(self, after: str, count: int) -> list[Row]:
+        return self._fetch(FOLDED.where(Customer.name > after).limit(count))
 
     # --- rows by filter -----------------------------------------------------------------------
 

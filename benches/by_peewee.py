@@ -133,6 +133,15 @@ class ByPeewee(ByMapper):
             found[review.movie_id].append(review)
         return [(movie, found[movie.id]) for movie in movies]
 
+    def load_order_folds(self, after: str, count: int) -> Iterable[tuple[Any, int, float, int]]:
+        query = Customer.select().where(Customer.name > after).order_by(Customer.name).limit(count)
+        customers, fold, placed = list(query), pw.fn, Order.placed
+        mean = fold.AVG(placed).coerce(False)  # it would be made an int, as what is folded
+        folds = Order.select(Order.customer, fold.COUNT(Order.id), mean, fold.SUM(placed))
+        mine = folds.where(Order.customer.in_(customers)).group_by(Order.customer)
+        found = {row[0]: row for row in mine.tuples()}
+        return [(customer, *found[customer.id][1:]) for customer in customers]
+
     def _newest(self, query: Any) -> Iterable[Any]:
         newest = query.order_by(Order.placed.desc(), Order.id.desc()).limit(SHORT_PAGE)
         return cast("Iterable[Any]", newest)

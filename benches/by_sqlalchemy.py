@@ -161,6 +161,16 @@ class BySqlalchemy(ByMapper):
             found[review.movie_id].append(review)
         return [(movie, found[movie.id]) for movie in movies]
 
+    def load_order_folds(self, after: str, count: int) -> Iterable[tuple[Any, int, float, int]]:
+        query = sa.select(Customer).where(Customer.name > after).order_by(Customer.name)
+        customers = list(self._all(query.limit(count)))
+        folds = sa.select(
+            Order.customer_id, sa.func.count(), sa.func.avg(Order.placed), sa.func.sum(Order.placed)
+        )
+        mine = folds.where(Order.customer_id.in_([customer.id for customer in customers]))
+        found = {row[0]: row for row in self._session.execute(mine.group_by(Order.customer_id))}
+        return [(customer, *found[customer.id][1:]) for customer in customers]
+
     def load_orders_in_state(self, state: str, before: int) -> Iterable[Any]:
         return self._all(NEWEST.where(Order.state == state, Order.placed < before))
 

@@ -56,6 +56,10 @@ STATEMENTS: Final[dict[str, str]] = {
         f" WHERE movie_id = m.id ORDER BY score DESC, id DESC LIMIT {TOP})"
         " WHERE m.id IN ({}) ORDER BY r.score DESC, r.id DESC"
     ),
+    "order_folds": (
+        "SELECT customer_id, count(*), avg(placed), sum(placed) FROM orders"
+        " WHERE customer_id IN ({}) GROUP BY customer_id"
+    ),
     "orders_in_state": (
         f"{ORDER} WHERE state = ? AND placed < ? ORDER BY placed DESC, id DESC LIMIT ?"
     ),

@@ -5,8 +5,7 @@
         number 1     customers("customer 0000077", 50)
 
 To add one, write its method in `benches.contestant`, in each contestant that can do it, and a line
-here; nothing else knows the cases by name.  Aggregates per parent belong at the end of READS once
-ormdb computes them.
+here; nothing else knows the cases by name.
 """
 
 from __future__ import annotations
@@ -234,6 +233,13 @@ READS: Final[tuple[Case, ...]] = (
         method="pages",
         arguments=_nothing,
         detail="2,000 pages: visits counted, seconds added, the most that was paid",
+    ),
+    Case(
+        name="aggregate per parent",
+        method="order_folds",
+        arguments=_customers(50),
+        detail="50 customers, each with count, mean and sum of its 20 orders",
+        calls=5,
     ),
 )
 

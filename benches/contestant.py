@@ -117,6 +117,11 @@ class Contestant(ABC):
         """Movies after that title, by title, with the TOP `reviews` of each by score, best first;
         of two that are equally good, the newer first."""
 
+    @abstractmethod
+    def order_folds(self, after: str, count: int) -> list[Row]:
+        """The customers after that name, by name, each with the `count` of its orders, and `mean`
+        and `sum` of when these were placed: integers, as sums of floats depend on the order."""
+
     # --- rows by filter -----------------------------------------------------------------------
 
     @abstractmethod

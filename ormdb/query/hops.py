@@ -139,7 +139,13 @@ def _derived_hops(node: NodePlan) -> int:
 
 
 def hop_calls(hops: tuple[Hop | RelatedHop, ...]) -> int:
-    return sum(map(_hop_calls, hops))
+    related = [hop for hop in hops if isinstance(hop, RelatedHop)]
+    again = {
+        id(hop)
+        for at, hop in enumerate(related)
+        if any(hop.is_read_with(earlier) for earlier in related[:at])
+    }
+    return sum(_hop_calls(hop) for hop in hops if id(hop) not in again)
 
 
 def _hop_calls(hop: Hop | RelatedHop) -> int:

@@ -23,7 +23,8 @@ from typing import Any, Final, TypeAlias
 
 from ormdb.clock import Clock
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import Aggregate, Expr, FieldRef, Related
+from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Related
+from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import Derived, OrderSpec
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import (
@@ -234,14 +235,23 @@ class NodeScope:
     def fold(self, expr: Aggregate) -> FoldPlan:
         """How these rows are folded."""
         if expr.operand is None:
-            return FoldPlan(expr.function, expr.distinct, None, None, (), None)
+            return FoldPlan(expr.function, expr.distinct, None, None, (), None, is_lasting=True)
         checked, kind = check_value(self._layout, self.entity, expr.operand)
         translator = self.translator()
         code = translator.canonical(checked)
         arguments, loop = self.loop()
         text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
         column = compile_function(text, "column", translator.bindings)
-        return FoldPlan(expr.function, expr.distinct, kind, column, self.take_hops(), expr.operand)
+        hops = self.take_hops()
+        return FoldPlan(
+            expr.function,
+            expr.distinct,
+            kind,
+            column,
+            hops,
+            expr.operand,
+            is_lasting=not hops and not _is_of_the_moment(expr.operand),
+        )
 
     def _hop_along(self, path: tuple[str, ...], steps: Sequence[Step]) -> int:
         parent = -1
@@ -289,6 +299,11 @@ class NodeScope:
         )
         self._hops, self._asked = [], {}
         return taken
+
+
+def _is_of_the_moment(operand: Expr) -> bool:
+    """Whether a value is another one whenever it is asked for."""
+    return any(isinstance(node, Call) and node.name in {"now", "uuid7"} for node in walk(operand))
 
 
 def reach(layout: Layout, step: Step, clock: Clock, *, ordered: bool = False) -> Expand:

@@ -51,6 +51,7 @@ class FoldPlan:
     column: Callable[..., list[Value]] | None
     hops: tuple[Hop | RelatedHop, ...]
     operand: Expr | None  # what `column` was made of
+    is_lasting: bool = False  # the rows' own values decide, and these alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,21 @@ class RelatedHop:
     filter: FilterPlan | None
     asked: Quantifier | FoldPlan
     entity: EntityLayout
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it folds all children of a row, and so goes only when one of them changes."""
+        is_lasting = isinstance(self.asked, FoldPlan) and self.asked.is_lasting
+        return is_lasting and self.filter is None and self.expand.kind == "to_many"
+
+    def is_read_with(self, other: RelatedHop) -> bool:
+        """Whether what is asked here and there is folded from the same children, read once."""
+        return self is other or (
+            self.is_kept
+            and other.is_kept
+            and self.parent == other.parent
+            and self.expand.relation is other.expand.relation
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

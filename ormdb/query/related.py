@@ -10,7 +10,8 @@
     avg        50.0    70.0 NULL
 
 A fold of all children of a row, without a filter and of their own fields alone, is kept beside
-decoded rows, and goes as they do when a child changes.
+decoded rows, and goes as they do when a child changes.  Several such folds of one relation, as
+count, sum and mean, are read and kept together.
 
 Invariants (held by tests/unit/query/test_related.py and tests/property/test_fetch_differential.py):
   1. The answer for a row depends on its related rows alone, never on the other rows of the level.
@@ -26,8 +27,7 @@ from typing import Any, Protocol
 
 from ormdb import limits
 from ormdb.ir.aggregates import fold
-from ormdb.ir.expr import Call, Expr, Quantifier
-from ormdb.ir.expression_type import walk
+from ormdb.ir.expr import Quantifier
 from ormdb.ir.value import IntType, Value
 from ormdb.query.decoded import Groups, decoded_groups
 from ormdb.query.follow import (
@@ -57,23 +57,28 @@ class Ask(Protocol):
     ) -> list[Any]: ...
 
 
-def related_values(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list[Value]:
-    """The answer for each row of `origin`, of which some may be None: these lead nowhere."""
-    if hop.expand.kind == "to_one":
-        return _of_one(view, hop, origin, ask)
+def related_values(
+    view: View, hops: Sequence[RelatedHop], origin: Level, ask: Ask
+) -> list[list[Value]]:
+    """The answers to one hop, or to several that are read together, for each row of `origin`; of
+    its rows some may be None: these lead nowhere."""
+    if hops[0].expand.kind == "to_one":
+        return [_of_one(view, hop, origin, ask) for hop in hops]
     distinct = {
         key: row for key, row in zip(origin.keys, origin.rows, strict=True) if row is not None
     }
     parents = Level(list(distinct.values()), list(distinct))
-    if _is_kept(hop):
-        values = _kept_folds(view, hop, parents, ask)
+    if hops[0].is_kept:
+        columns = _kept_folds(view, hops, parents, ask)
     else:
-        values = _read_answers(view, hop, parents, ask)
+        columns = _read_answers(view, hops, parents, ask)
     if parents.keys == origin.keys:
-        return values
-    nowhere = _empty(hop.asked)
-    by_key = dict(zip(parents.keys, values, strict=True))
-    return [by_key.get(key, nowhere) for key in origin.keys]
+        return columns
+    placed: list[list[Value]] = []
+    for hop, values in zip(hops, columns, strict=True):
+        nowhere, by_key = _empty(hop.asked), dict(zip(parents.keys, values, strict=True))
+        placed.append([by_key.get(key, nowhere) for key in origin.keys])
+    return placed
 
 
 def _empty(asked: Quantifier | FoldPlan) -> Value:
@@ -91,54 +96,50 @@ def _of_one(view: View, hop: RelatedHop, origin: Level, ask: Ask) -> list[Value]
     return [answers[target] for target in targets]
 
 
-def _is_kept(hop: RelatedHop) -> bool:
-    asked = hop.asked
-    return (
-        isinstance(asked, FoldPlan)
-        and hop.filter is None
-        and hop.expand.kind == "to_many"
-        and not asked.hops
-        and (asked.operand is None or not _is_of_the_moment(asked.operand))
-    )
-
-
-def _is_of_the_moment(operand: Expr) -> bool:
-    """Whether a value is another one whenever it is asked for."""
-    return any(isinstance(node, Call) and node.name in {"now", "uuid7"} for node in walk(operand))
-
-
-def _kept_folds(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[Value]:
-    """Folds of all children, kept as groups of one."""
-    relation, fold = hop.expand.relation, hop.asked
+def _kept_folds(
+    view: View, hops: Sequence[RelatedHop], parents: Level, ask: Ask
+) -> list[list[Value]]:
+    """Folds of all children; those of one parent are kept together, as a group of one."""
+    relation = hops[0].expand.relation
     keys = parent_keys(relation, parents)
 
     def read(positions: Sequence[int]) -> Groups:
         asked = parents if len(positions) == len(keys) else picked(parents, positions)
-        values = _read_answers(view, hop, asked, ask)
-        return values, [b""] * len(values), [1] * len(values)
+        rows = list(zip(*_read_answers(view, hops, asked, ask), strict=True))
+        return rows, [b""] * len(rows), [1] * len(rows)
 
-    (values, _, _), _ = decoded_groups(
+    (rows, _, _), _ = decoded_groups(
         view,
         relation.source,
-        ("fold", relation, hop.decoder, fold),
+        ("folds", relation, *(hop.asked for hop in hops)),
         keys,
         read,
         limit_each=sys.maxsize,
         limit_all=sys.maxsize,
     )
-    return values
+    return [list(values) for values in zip(*rows, strict=True)] if rows else [[] for _ in hops]
 
 
-def _read_answers(view: View, hop: RelatedHop, parents: Level, ask: Ask) -> list[Value]:
-    values: list[Value] = []
-    for edges, counts in _rounds(view, hop, parents):
-        values.extend(_answers(view, hop, edges, counts, ask))
-    return values
+def _read_answers(
+    view: View, hops: Sequence[RelatedHop], parents: Level, ask: Ask
+) -> list[list[Value]]:
+    """What each hop says, of children that are read once for all of them."""
+    columns: list[list[Value]] = [[] for _ in hops]
+    for edges, counts in _rounds(view, hops, parents):
+        for hop, values in zip(hops, columns, strict=True):
+            values.extend(_answers(view, hop, edges, counts, ask))
+    return columns
 
 
-def _rounds(view: View, hop: RelatedHop, parents: Level) -> Iterator[tuple[Level, Sequence[int]]]:
+def _rounds(
+    view: View, hops: Sequence[RelatedHop], parents: Level
+) -> Iterator[tuple[Level, Sequence[int]]]:
     """Children, or edges, of some parents after the others: as many as memory should hold."""
+    hop = hops[0]
     relation, decoder = hop.expand.relation, hop.expand.edge_decoder or hop.decoder
+    if len(hops) > 1:  # only children are read together, never edges
+        slots = frozenset[int]().union(*(each.decoder.slots for each in hops))
+        decoder = hop.entity.codec.decoder(slots)
     is_fold = isinstance(hop.asked, FoldPlan)
     if hop.filter is None and hop.expand.kind == "to_many" and not is_fold:  # one is enough
         yield follow_to_many(view, relation, parents, decoder, limit_each=1)

@@ -102,10 +102,19 @@ class Sieve:
         """For each hop, what stands beside each row: the row it leads to, or None; or what is
         asked about the rows it leads to."""
         reached: list[Level] = []
-        for hop in hops:
+        answers: dict[int, list[Value]] = {}
+        for number, hop in enumerate(hops):
             origin = level if hop.parent < 0 else reached[hop.parent]
             if isinstance(hop, RelatedHop):
-                reached.append(Level(related_values(self._view, hop, origin, self), []))
+                if number not in answers:
+                    alike = {
+                        at: each
+                        for at, each in enumerate(hops)
+                        if isinstance(each, RelatedHop) and each.is_read_with(hop)
+                    }
+                    found = related_values(self._view, tuple(alike.values()), origin, self)
+                    answers.update(zip(alike, found, strict=True))
+                reached.append(Level(answers[number], []))
             else:
                 follow = _hop_backwards if hop.inverse else _hop_forwards
                 reached.append(follow(self._view, hop, origin))

@@ -87,6 +87,11 @@ QUERIES: Final[tuple[GraphQuery, ...]] = (
     Club.where(Club.members.any(Member.stays.any(Stay.nights == 1))).order_by(Club.name).ir,
     Club.where(Club.fans.none()).limit(2).ir,
     Room.where(Room.number == 2).ir,
+    Club.order_by(Club.code)
+    .derive(
+        Club.members.count().named("members_now"), Club.members.sum(Member.score).named("scored")
+    )
+    .ir,
     Stay.where("member.club.code == 'a'").include(Stay.member.include(Member.club)).ir,
 )
 

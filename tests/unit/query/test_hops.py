@@ -12,8 +12,8 @@ import pytest
 from ormdb import limits
 from ormdb.clock import SystemClock
 from ormdb.database.database import Database
-from ormdb.ir.expr import And
-from ormdb.ir.graph import GraphQuery, Include, Page
+from ormdb.ir.expr import Aggregate, And, FieldRef
+from ormdb.ir.graph import Derived, GraphQuery, Include, Page
 from ormdb.query.compile import compile_query
 from ormdb.query.hops import plan_hops
 from ormdb.query.shape import take_shape
@@ -27,6 +27,7 @@ from tests.unit.query.airline import among, by, compare, open_airline, page_of_f
 SIZES = (10, 100_000)
 TOUCHED_RATIO_MAX = 1.5
 
+DELAY = FieldRef(path=("delay",))
 PLANE, LOG, CREW = Include(relation="plane"), Include(relation="log"), Include(relation="crew")
 SHAPES: dict[str, tuple[GraphQuery, int]] = {
     "one row by int identity": (
@@ -53,6 +54,34 @@ SHAPES: dict[str, tuple[GraphQuery, int]] = {
     "the children of a relation that is not enforced": (
         GraphQuery(entity="Flight", filter=compare("==", "tail", "N3")),
         1,
+    ),
+    "several folds of the same children": (
+        GraphQuery(
+            entity="Plane",
+            derived=(
+                Derived(name="flown", value=Aggregate(function="count", path=("flights",))),
+                Derived(
+                    name="worst",
+                    value=Aggregate(function="max", operand=DELAY, path=("flights",)),
+                ),
+            ),
+        ),
+        2,
+    ),
+    "folds of some children and of others": (
+        GraphQuery(
+            entity="Plane",
+            derived=(
+                Derived(name="flown", value=Aggregate(function="count", path=("flights",))),
+                Derived(
+                    name="late",
+                    value=Aggregate(
+                        function="count", filter=compare(">", "delay", 60), path=("flights",)
+                    ),
+                ),
+            ),
+        ),
+        3,
     ),
     "a scan, sorted": (
         GraphQuery(entity="Flight", order=by("-kind", "delay"), page=Page(limit=5)),

@@ -39,6 +39,9 @@ class Player(Entity):
 SCHEMA: Final = (Team, Player)
 TEAMS: Final = Team.order_by(Team.code).include(Team.players)
 MATES: Final = Team.order_by(Team.code).include(Team.players.include(Player.team))
+COUNT: Final = Team.players.count().named("count")
+SUM: Final = Team.players.sum(Player.score).named("sum")
+TOTALS: Final = Team.order_by(Team.code).derive(COUNT, SUM)
 OTHER_PROCESS: Final = """
 import sys, ormdb
 from ormdb.model.dynamic import classes_from_bundle
@@ -84,6 +87,10 @@ def mates(reader: Database | Snapshot) -> dict[str, list[tuple[int, str]]]:
         team["code"]: [(each["id"], each["team"]["name"]) for each in team["players"]]
         for team in found[0]
     }
+
+
+def totals(reader: Database | Snapshot) -> dict[str, tuple[int, int | None]]:
+    return {team.code: (COUNT.of(team), SUM.of(team)) for team in reader.fetch(TOTALS)}
 
 
 def statistics(db: Database) -> RowCacheStatistics:
@@ -202,6 +209,35 @@ def test_what_rows_refer_to_is_seen_when_another_process_changes_it(
     subprocess.run(command, check=True, cwd=ROOT, timeout=60)
     assert mates(db)["a"] == [(number, "a") for number in (0, 4, 6, 8)]
     assert mates(db)["b"][1] == (2, "b")
+
+
+def test_folds_that_are_kept_together_go_with_any_child(db: Database) -> None:
+    assert totals(db) == {"a": (5, 0), "b": (5, 0)}
+    hits = statistics(db).hits
+    assert totals(db) == {"a": (5, 0), "b": (5, 0)}
+    assert statistics(db).hits > hits
+    db.update(Player.key(2), Player.score.to(7))
+    assert totals(db) == {"a": (5, 7), "b": (5, 0)}
+    db.update(Player.key(2), Player.team.to(Team.key("b")))
+    assert totals(db) == {"a": (4, 0), "b": (6, 7)}
+    db.delete(Player.key(2))
+    assert totals(db) == {"a": (4, 0), "b": (5, 0)}
+
+
+def test_an_old_reader_leaves_none_of_its_folds(db: Database) -> None:
+    totals(db)
+    with db.snapshot() as old:
+        db.update(Player.key(0), Player.score.to(5))
+        for _ in range(2):
+            assert totals(db)["a"] == (5, 5)
+            assert totals(old)["a"] == (5, 0)
+
+
+def test_folds_are_new_after_another_process_changed_a_child(db: Database, path: Path) -> None:
+    totals(db)
+    command = [sys.executable, "-c", OTHER_PROCESS, str(path)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=60)
+    assert totals(db) == {"a": (4, 9), "b": (6, 0)}
 
 
 def test_an_old_reader_goes_on_using_what_has_not_changed(db: Database) -> None:
