@@ -224,7 +224,7 @@ def object_dict(of: ObjectState) -> RowDict:
 
 def row_object(kind: type[Any], row: RowDict, identity: tuple[Value, ...]) -> Any:
     """Return an object of a whole row."""
-    columns = dict(zip(row, zip(row.values(), strict=True), strict=True))  # each of one value
+    columns = {name: (value,) for name, value in row.items()}
     return new_object(kind, DetachedNode(columns, identity, {}))
 
 
