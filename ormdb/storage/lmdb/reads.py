@@ -94,8 +94,9 @@ def _duplicates(cursor: Cursor, keys: Sequence[bytes], bounds: Bounds) -> list[b
     counted = None
     if most is not None:
         counted = counts(cursor, keys)
-        wanted = counted if each is None else [min(count, each) for count in counted]
-        if wanted != counted or sum(counted) > most:
+        are_cut = each is not None and max(counted, default=0) > each
+        if are_cut or sum(counted) > most:
+            wanted = [min(count, each) for count in counted] if each is not None else counted
             return [
                 join(islice(walk(), count)) if count and to_key(key) else b""
                 for key, count in zip(keys, first_counts(wanted, most), strict=True)
