@@ -8,7 +8,7 @@ Each gives a set of row keys, in row order; the rows are read once, and the filt
 
 Invariants (held by tests/unit/query/test_combine.py and tests/property/test_fetch_differential.py):
   1. A combined way leads to every row that its conjuncts keep.
-  2. It is made of ways that restrict, never of whole scans.
+  2. It is made of ways that restrict; only rows that it goes over may be scanned.
 """
 
 from __future__ import annotations
@@ -126,8 +126,6 @@ def _through(
         step.target, tuple(conjuncts_of(conjunct.filter)), (), False, False, asked.classes
     )
     single = single_ways(there)
-    ways: list[Way] = [way for way in single if way.restricts]
-    ways += combined_ways(layout, there, single, cheapest)
-    if ways:
-        way = cheapest(there, ways)
-        yield CombinedWay(Access("via"), (conjunct,), through=Through(step, there, way))
+    # All of them may be few, which is the cheapest model's to know.
+    way = cheapest(there, [*single, *combined_ways(layout, there, single, cheapest)])
+    yield CombinedWay(Access("via"), (conjunct,), through=Through(step, there, way))

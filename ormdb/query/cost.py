@@ -73,13 +73,17 @@ class CostModel:
         return self.ranked(asked, ways)[0].way
 
     def _candidate(self, asked: Asked, way: Way, kept: float) -> Candidate:
-        found = self._restricted_or_not(asked, way, kept)
-        unknown = asked.entity.entity.id not in self.estimator.statistics.entities
-        if unknown and asked.conjuncts and not way.restricts:
+        found = self._as_known(asked, way, kept)
+        if asked.conjuncts and self._is_blind(asked, way):
             return replace(found, cost=found.cost * UNRESTRICTED_UNKNOWN)
         return found
 
-    def _restricted_or_not(self, asked: Asked, way: Way, kept: float) -> Candidate:
+    def _is_blind(self, asked: Asked, way: Way) -> bool:
+        """Whether a way leads to all rows, and nobody knows how many."""
+        known = asked.entity.entity.id in self.estimator.statistics.entities
+        return not known and not way.restricts
+
+    def _as_known(self, asked: Asked, way: Way, kept: float) -> Candidate:
         if way.access.kind == "nothing":
             return Candidate(way, 0.0, 0.0)
         rows, access = self._rows_of(asked, way), way.access
@@ -127,6 +131,8 @@ class CostModel:
             if way.through is not None:
                 there, kept = way.through, way.through.asked.conjuncts
                 cost = self._candidate(there.asked, there.way, self._rows(there.asked, kept)).cost
+                if self._is_blind(there.asked, there.way):
+                    cost *= UNRESTRICTED_UNKNOWN  # or it would go before a plain scan
                 return cost + CALL_COST + rows * ENTRY_COST
             return sum(
                 CALL_COST + self._keys_cost(asked, part, self._rows_of(asked, part))

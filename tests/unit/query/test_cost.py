@@ -83,3 +83,20 @@ def test_a_pair_of_ways_leads_to_fewer_rows_than_each_alone(layout: Layout) -> N
     found = ranked(layout, And(items=(JFK, LATER)))
     both = next(each for each in found.values() if each.way.access.kind == "intersection")
     assert both.rows < min(found["relation origin"].rows, found["index by_time"].rows)
+
+
+def test_few_rows_are_gone_over_without_a_way_to_them_where_it_is_known_that_they_are_few(
+    layout: Layout,
+) -> None:
+    def analyzed(entity: str, rows: int) -> tuple[int, EntityStatistics]:
+        number = layout.entities[entity].entity.id
+        return number, EntityStatistics(
+            format=1, entity_id=number, version=1, wall_us=0, rows=rows, looked_at=rows
+        )
+
+    behind = compare("==", "plane.seats", 5)
+    known = Statistics(entities=dict([analyzed("Plane", 40), analyzed("Flight", 100_000)]))
+    assert next(iter(ranked(layout, behind, statistics=known))) == "via"
+    many = Statistics(entities=dict([analyzed("Plane", 100_000), analyzed("Flight", 400)]))
+    assert next(iter(ranked(layout, behind, statistics=many))) == "scan"
+    assert next(iter(ranked(layout, behind))) == "scan"
