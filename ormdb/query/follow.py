@@ -26,7 +26,6 @@ from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, in_steps, sort_in_steps
 from ormdb.query.decoded import Group, Groups, decoded_groups, decoded_rows
-from ormdb.query.hash_join import children_by_scan, is_scan_cheaper, references
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, RowDecoder
@@ -173,12 +172,6 @@ def _read_children(
 ) -> Groups:
     asked = [key for key in keys if key is not None]
     assert relation.index is not None
-    if is_scan_cheaper(view, relation, asked):
-        known = zip(keys, _referred_by(relation, parents), strict=True)
-        identities = [None if key is None else identity for key, identity in known]
-        return children_by_scan(
-            view, relation, identities, decoder, limit_each=limit_each, limit_all=limit_all
-        )
     found, values = view.related(
         relation.index, relation.source, asked, limit_each=limit_each, limit_all=limit_all
     )
@@ -199,12 +192,19 @@ def recheck_children(
     """See that every child's foreign key names the parent under which it was found."""
     # One comparison for all: most parents have few children, and each would cost as much.
     expected = map(repeat, _referred_by(relation, parents), counts)
-    if references(relation, rows) != list(chain.from_iterable(expected)):
+    if _references(relation, rows) != list(chain.from_iterable(expected)):
         raise _misplaced(relation)
 
 
+def _references(relation: RelationLayout, rows: Sequence[Any]) -> Sequence[Any]:
+    """What each child says of its parent: its row number, or the values of the foreign key."""
+    if relation.mode == "value":
+        return list(zip(*(_column(rows, slot) for slot in relation.slots), strict=True))
+    return _column(rows, relation.relation.slot if relation.mode == "slot" else relation.slots[0])
+
+
 def _referred_by(relation: RelationLayout, parents: Level) -> list[Any]:
-    """What the children of each parent say of it (see `hash_join.references`)."""
+    """What the children of each parent say of it (see `_references`)."""
     if relation.mode == "value":
         return list(zip(*(_column(parents.rows, s) for s in relation.target_slots), strict=True))
     return [number - ROW_NUMBER_BIAS for number in _unpacked(parents.keys)]

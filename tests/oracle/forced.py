@@ -159,10 +159,6 @@ def _readings(
         if way >= plans.ways:
             break
     if query.includes:
-        with patch.object(limits, "HASH_JOIN_PARENTS_MIN", 1):
-            hashed = snapshot.reading(query)
-            hashed.view.cache = None
-            yield "children by a scan where it is cheaper", hashed
         yield "sorted children", replace(as_chosen, plans=ForcedPlans(by_index=False))
         yield "nothing as it comes", replace(as_chosen, plans=ForcedPlans(as_they_come=False))
     last = ForcedPlans(way - 1)

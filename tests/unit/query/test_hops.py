@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ormdb import limits
 from ormdb.clock import SystemClock
 from ormdb.database.database import Database
 from ormdb.ir.expr import Aggregate, And, FieldRef
@@ -175,28 +174,17 @@ def counted(engine: CountingEngine, database: Database, query: GraphQuery) -> tu
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_engine_calls_are_the_hops_of_the_plan_whatever_the_rows(
-    airlines: list[tuple[CountingEngine, Database]], shape: str, monkeypatch: pytest.MonkeyPatch
+    airlines: list[tuple[CountingEngine, Database]], shape: str
 ) -> None:
     query, hops = SHAPES[shape]
     for engine, database in airlines:
-        with monkeypatch.context() as patch:
-            patch.setattr(limits, "HASH_JOIN_PARENTS_MIN", 10**9)  # they are looked up, all of them
-            own_count, counts = counted(engine, database, query)
+        own_count, counts = counted(engine, database, query)
         with database.snapshot() as snapshot:
             plan = compile_query(
                 snapshot.layout, query, take_shape(query).shape, clock=SystemClock()
             )
         assert plan_hops(plan) == hops
         assert (own_count, counts.calls) == (hops, hops)
-
-
-def test_a_level_of_many_parents_takes_two_more_calls(
-    airlines: list[tuple[CountingEngine, Database]],
-) -> None:
-    query, hops = SHAPES["three includes deep"]
-    engine, database = airlines[1]
-    # The logs of 100,000 flights: their number, the entries of some flights, then one scan.
-    assert counted(engine, database, query)[1].calls == hops + 2
 
 
 def test_a_page_that_a_path_keeps_from_filling_takes_few_more_rounds(
