@@ -273,5 +273,5 @@ def test_nine_of_ten_levels_of_the_benchmarks_are_near_the_truth(bench: Database
     assert {k: ninetieth(found) for k, found in errors.items() if ninetieth(found) > P90_MAX} == {}
 
 
-def test_the_worlds_of_the_benchmarks_are_those_that_are_estimated() -> None:
-    assert {Customer, Purchase, Line, Movie, Person, Role, Review} == set(by_ormdb.SCHEMAS["reads"])
+def test_the_worlds_that_are_estimated_are_those_of_the_benchmarks() -> None:
+    assert {Customer, Purchase, Line, Movie, Person, Role, Review} <= set(by_ormdb.SCHEMAS["reads"])

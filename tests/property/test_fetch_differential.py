@@ -64,7 +64,7 @@ def opens_on_disk(folder: Path) -> Open:
     return open_on_disk
 
 
-@pytest.mark.soak(seconds=40, cases_min=10_000)
+@pytest.mark.soak(seconds=50, cases_min=10_000)
 def test_fetches_answer_as_sqlite_does(box: Box, tmp_path: Path) -> None:
     engines = (open_in_memory, opens_on_disk(tmp_path))
     covered: Counter[str] = Counter()

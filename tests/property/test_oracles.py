@@ -60,7 +60,7 @@ def partition(stage: Stage) -> int:
     return checked
 
 
-@pytest.mark.soak(seconds=8, cases_min=1_000)
+@pytest.mark.soak(seconds=12, cases_min=1_000)
 def test_what_a_condition_parts_is_the_whole(box: Box) -> None:
     for seed in box.seeds():
         with open_stage(seed) as stage:
