@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -62,6 +62,7 @@ from ormdb.query.constraint import (
     prefix_constraint,
     selectivity,
 )
+from ormdb.query.logical import conjuncts_of
 from ormdb.query.resolve import Step, find_step, follow_path
 from ormdb.query.sizes import Sizes, unique_slots
 from ormdb.storage.histogram import Histogram, key_kind
@@ -142,15 +143,6 @@ class Estimator(Sizes):
     ) -> list[tuple[Expr, float]]:
         """Each conjunct of a filter with the share of rows that it alone keeps."""
         return [(item, self.selectivity(entity, item, values)) for item in conjuncts_of(condition)]
-
-
-def conjuncts_of(condition: Expr | None) -> Iterable[Expr]:
-    """The conjuncts of a filter, those of nested conjunctions too."""
-    if isinstance(condition, And):
-        for item in condition.items:
-            yield from conjuncts_of(item)
-    elif condition is not None:
-        yield condition
 
 
 class _Filter:

@@ -85,10 +85,6 @@ class Sizes:
                         together = _grown(prefix.distinct, analyzed, rows)
         return max(1.0, *single, together) if len(fields) > 1 else together
 
-    def rows_per_key(self, entity: EntityLayout | str, fields: Sequence[str]) -> float:
-        """How many rows have the same values in some fields, as the first ones of an index."""
-        return self.count(entity) / self.distinct(entity, fields)
-
     # --- relations ----------------------------------------------------------------------------
 
     def children_per_parent(self, relation: RelationLayout) -> float:

@@ -134,11 +134,6 @@ class EntityLayout:
         return self.entity.name
 
     @property
-    def identity_slots(self) -> tuple[int, ...]:
-        """The slots of the identity, in identity order."""
-        return tuple(self.fields[name].slot for name in self.entity.identity)
-
-    @property
     def unique_indexes(self) -> tuple[IndexLayout, ...]:
         """Every index that keeps values unique, among all rows or some of them."""
         return tuple(i for i in (*self.indexes, *self.partial_indexes) if i.unique)
