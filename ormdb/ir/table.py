@@ -26,7 +26,7 @@ from typing import Final
 
 from ormdb.ir.columnar import Columnar, NamedColumn
 from ormdb.ir.expr import Expr
-from ormdb.ir.graph import AsOf, FanoutBudget
+from ormdb.ir.graph import AsOf, FanoutBudget, OrderSpec
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.value import Type, Value
 
@@ -42,16 +42,6 @@ class TableColumn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableOrder:
-    """One key of an order.  NULL sorts before every value, so last when descending, unless
-    `nulls_last` says otherwise."""
-
-    key: Expr
-    descending: bool = False
-    nulls_last: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TableQuery:
     """Which values, of which rows of `entity`.
 
@@ -64,7 +54,7 @@ class TableQuery:
     filter: Expr | None = None
     distinct: bool = False
     having: Expr | None = None
-    order: tuple[TableOrder, ...] = ()
+    order: tuple[OrderSpec, ...] = ()
     limit: int | None = None
     offset: int = 0
     as_of: AsOf | None = None

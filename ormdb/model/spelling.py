@@ -34,7 +34,7 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.show import show_value
-from ormdb.ir.table import TableOrder, TableQuery
+from ormdb.ir.table import TableQuery
 
 _ITEMS_SHOWN: Final = 8
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _ATOM = range(7)
@@ -55,7 +55,7 @@ def spell_value(value: Any) -> str:
     return shown.partition(" ")[2] if plain else shown
 
 
-def spell_order(order: OrderSpec | TableOrder) -> str:
+def spell_order(order: OrderSpec) -> str:
     """Return one key of an order."""
     text = spell_expression(order.key)
     if order.descending:

@@ -22,8 +22,9 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal, NamedParam
+from ormdb.ir.graph import OrderSpec
 from ormdb.ir.result import FetchStatistics
-from ormdb.ir.table import TableBlock, TableColumn, TableOrder, TableQuery
+from ormdb.ir.table import TableBlock, TableColumn, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.cell import Cell, Named, as_it_is, reader_of
 from ormdb.model.clauses import join_predicates, natural
@@ -72,16 +73,14 @@ class Tabular(Generic[E, R_co]):
         """Leave out the first `count` rows."""
         return self._with(replace(self.ir, offset=_rows(count, "offset")))
 
-    def _order_of(self, key: Term[E, Any] | Order[E] | str) -> TableOrder:
+    def _order_of(self, key: Term[E, Any] | Order[E] | str) -> OrderSpec:
         match key:
             case str():
                 return read_order(key)
             case Order(spec=spec):
-                found = TableOrder(
-                    key=spec.key, descending=spec.descending, nulls_last=spec.nulls_last
-                )
+                found = spec
             case Term():
-                found = TableOrder(key=key.expression)
+                found = OrderSpec(key=key.expression)
             case _:  # pyright: ignore[reportUnnecessaryComparison]
                 raise QueryError(f"{key!r} is no order; give a column, or its .asc() or .desc()")
         require_entity(key.entity, self.entity, "order by", key)
@@ -224,7 +223,7 @@ def _rows(count: int, what: str) -> int:
     return found
 
 
-def read_order(text: str) -> TableOrder:
+def read_order(text: str) -> OrderSpec:
     """Return the key of an order that a text spells: an expression, perhaps with "desc" behind.
 
     Raises:
@@ -234,7 +233,7 @@ def read_order(text: str) -> TableOrder:
 
     begin, _, last = text.strip().rpartition(" ")
     descending = last == "desc"
-    return TableOrder(
+    return OrderSpec(
         key=parse_expression(begin if descending or last == "asc" else text),
         descending=descending,
     )

@@ -145,18 +145,12 @@ def _table(
 ) -> NodeExplanation:
     """The rows of a table, and what is made of them."""
     fold, parts = plan.fold, plan.parts
+    rows = replace(_root(trace, run, expected), limits=limits, columns=parts.names)
+    if fold is None:
+        return replace(rows, engine_calls=rows.engine_calls + hop_calls(plan.hops))
     keys = tuple(
         spell_order(masked_order(replace(one, key=_spelled(parts, one.key)))) for one in parts.order
     )
-    rows = replace(_root(trace, run, expected), limits=limits, columns=parts.names)
-    if fold is None:
-        sorted_by = Ordering(by="sort", keys=keys, hops=_hops(run.ready.plan.root.order.hops))
-        in_order = rows.order is not None and rows.order.by != "sort"
-        return replace(
-            rows,
-            order=rows.order if in_order else sorted_by,
-            engine_calls=rows.engine_calls + hop_calls(plan.hops),
-        )
     grouping = _grouping(plan, fold)
     ties = tuple(key for key in grouping.keys if key not in keys)
     rows = replace(
@@ -186,8 +180,6 @@ def _grouping(plan: TablePlan, fold: FoldPlan) -> Grouping:
 
 def _spelled(parts: TableParts, expr: Expr) -> Expr:
     """What is asked of groups, over their keys and aggregates instead of their places."""
-    if not parts.is_grouped:
-        return expr
     words: dict[FieldRef, Expr] = {key_place(n): key for n, key in enumerate(parts.keys)}
     words.update((aggregate_place(n), one) for n, one in enumerate(parts.aggregates))
 
@@ -353,8 +345,12 @@ def _hops(hops: tuple[Hop | RelatedHop, ...]) -> tuple[str, ...]:
     return tuple(".".join(hop.path) for hop in hops)
 
 
+def _order_words(order: OrderPlan) -> tuple[str, ...]:
+    return tuple(spell_order(masked_order(spec)) for spec in order.specs)
+
+
 def _root_order(order: OrderPlan, access: Access) -> Ordering:
-    keys = tuple(map(spell_order, order.specs))
+    keys = _order_words(order)
     if not access.ordered:
         return Ordering(by="sort", keys=keys, hops=_hops(order.hops))
     if access.kind == "index":
@@ -364,7 +360,7 @@ def _root_order(order: OrderPlan, access: Access) -> Ordering:
 
 
 def _include_order(order: OrderPlan, expand: Expand) -> Ordering | None:
-    keys = tuple(map(spell_order, order.specs))
+    keys = _order_words(order)
     index = expand.ordered_index
     if expand.kind == "to_one":
         return None

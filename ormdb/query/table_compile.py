@@ -25,17 +25,18 @@ from ormdb.ir.buckets import begin_of, number_source
 from ormdb.ir.coerce import a_type
 from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal
 from ormdb.ir.expression_type import Scope, coerce_literals, expression_type, no_relations
-from ormdb.ir.table import TableColumnType, TableOrder
-from ormdb.ir.value import BoolType, DateType, EnumType, Type, Value, is_scalar
+from ormdb.ir.graph import OrderSpec
+from ormdb.ir.table import TableColumnType
+from ormdb.ir.value import BoolType, DateType, Type, Value, is_scalar
 from ormdb.model.spelling import spell_expression
 from ormdb.query.compile import compile_query
 from ormdb.query.convert import make_converter
 from ormdb.query.node_scope import NodeScope, Parameters
-from ormdb.query.plan import OrderPlan, QueryPlan, SortKey
+from ormdb.query.plan import QueryPlan, SortKey
 from ormdb.query.resolve import find_entity, scope_of
 from ormdb.query.shape import LiteralTaker
 from ormdb.query.table_fold import FoldCode, Operand
-from ormdb.query.table_groups import GroupPlaces
+from ormdb.query.table_groups import GroupPlaces, stored_code
 from ormdb.query.table_plan import (
     ColumnPlan,
     FoldPlan,
@@ -110,14 +111,10 @@ class _Compiler:
         """The plan of a table that does not group."""
         parts = self._shaped.parts
         outputs = [self._typed(output, self._row_names) for output in parts.outputs]
-        order = [self._sortable(spec.key, self._row_names) for spec in parts.order]
-        bare = self._bare(parts, outputs=outputs, order=order)
-        sorted_by = None
-        if parts.order and not self._shaped.base.order:
-            sorted_by = self._row_order(bare.order)
+        bare = self._bare(parts, outputs=outputs)
         columns, hops = self._row_columns(bare.outputs, outputs)
         return TablePlan(
-            base=self._with_slots(sorted_by),
+            base=self._with_slots(),
             columns=_column_types(parts.names, outputs),
             outputs=columns,
             hops=hops,
@@ -153,25 +150,6 @@ class _Compiler:
         )
         return columns, self._scope.take_hops()
 
-    def _row_order(self, order: Sequence[TableOrder]) -> OrderPlan:
-        """The order of rows by more than their fields."""
-        translator = self._scope.translator()
-        codes = [translator.value(spec.key) for spec in order]
-        arguments, loop = self._scope.loop()
-        keys = [
-            _sort_key(
-                compile_function(
-                    f"def column({arguments}):\n    return [{code} for {loop}]\n",
-                    "column",
-                    translator.bindings,
-                ),
-                spec,
-                nullable=nullable,
-            )
-            for (code, nullable), spec in zip(codes, order, strict=True)
-        ]
-        return OrderPlan(tuple(keys), self._scope.take_hops(), order[-1].descending, ())
-
     # --- a row of the table for each group ---
 
     def groups(self) -> TablePlan:
@@ -191,11 +169,11 @@ class _Compiler:
         )
         fold = self._fold(bare, keys, aggregates)
         sorted_by: list[GroupOrder] = []
-        for spec in bare.order:
-            column, nullable = places.stored(spec.key)
+        for spec, typed in zip(bare.order, order, strict=True):
+            column, nullable = places.stored(spec.key, typed.kind)
             sorted_by.append(GroupOrder(column, _sort_key(column.column, spec, nullable=nullable)))
         return TablePlan(
-            base=self._with_slots(None),
+            base=self._with_slots(),
             columns=_column_types(parts.names, outputs),
             outputs=tuple(map(places.shown, bare.outputs)),
             hops=(),
@@ -256,7 +234,7 @@ class _Compiler:
         if bare.operand is None or typed.expr.operand is None:
             return Operand(None, False, None, condition)
         inner = self._typed(typed.expr.operand, self._row_names)
-        code, nullable = _stored(translator, bare.operand, inner)
+        code, nullable = stored_code(translator, bare.operand, inner.kind)
         return Operand(code, nullable, inner.kind, condition)
 
     def _counting_index(self, bare: TableParts) -> IndexLayout | None:
@@ -316,21 +294,12 @@ class _Compiler:
         )
         return bare_parts(LiteralTaker(), checked)
 
-    def _with_slots(self, order: OrderPlan | None) -> QueryPlan:
-        """The base, whose rows show what the table needs too, in an order of its own if given."""
+    def _with_slots(self) -> QueryPlan:
+        """The base, whose rows show what the table needs too."""
         base = self._base
         slots = base.root.decoder.slots | self._scope.slots
         root = replace(base.root, decoder=self._entity.codec.decoder(slots))
-        if order is None:
-            return replace(base, root=root, nodes=(root,))
-        root = replace(root, order=order)
-        return replace(
-            base,
-            root=root,
-            nodes=(root,),
-            access=replace(base.access, ordered=False),
-            scan=replace(base.scan, ordered=False),
-        )
+        return replace(base, root=root, nodes=(root,))
 
 
 def _places(
@@ -352,18 +321,9 @@ def _column_types(names: Sequence[str], outputs: Sequence[_Typed]) -> tuple[Tabl
     )
 
 
-def _sort_key(column: Callable[..., list[Value]], spec: TableOrder, *, nullable: bool) -> SortKey:
+def _sort_key(column: Callable[..., list[Value]], spec: OrderSpec, *, nullable: bool) -> SortKey:
     nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
     return SortKey(column, spec.descending, nulls_last == spec.descending, nullable)
-
-
-def _stored(translator: Translator, bare: Expr, typed: _Typed) -> tuple[str, bool]:
-    """Source of a value in the form that a slot of its type has, and whether it may be None."""
-    code, nullable = translator.value(bare)
-    if isinstance(typed.kind, EnumType) and not isinstance(bare, FieldRef):
-        places = {name: place for place, name in enumerate(typed.kind.variants)}
-        return f"{translator.bind('e', {None: None, **places})}[{code}]", nullable
-    return code, nullable
 
 
 def _key_code(
@@ -372,7 +332,7 @@ def _key_code(
     """Source of what rows are grouped by, and what makes the stored value of it, if it is
     another."""
     if not isinstance(bare, Call) or bare.name != "bucket":
-        return _stored(translator, bare, typed)[0], None
+        return stored_code(translator, bare, typed.kind)[0], None
     subject, *given = bare.arguments
     unit, *width = [one.value for one in given if isinstance(one, Literal)]
     wide = width[0] if width else 1

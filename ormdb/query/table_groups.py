@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ormdb.clock import Clock
-from ormdb.ir.expr import Aggregate, Expr, Related
+from ormdb.ir.expr import Aggregate, Expr, FieldRef, Related
 from ormdb.ir.expression_type import Resolved
 from ormdb.ir.schema import FieldDef
-from ormdb.ir.value import Type
+from ormdb.ir.value import EnumType, Type
 from ormdb.query.node_scope import Parameters
 from ormdb.query.table_plan import ColumnPlan
 from ormdb.storage.codegen import compile_function
@@ -53,11 +53,11 @@ class GroupPlaces:
         translator = GroupTranslator(self, self._clock)
         return self._column(translator, translator.canonical(bare))
 
-    def stored(self, bare: Expr) -> tuple[ColumnPlan, bool]:
+    def stored(self, bare: Expr, kind: Type) -> tuple[ColumnPlan, bool]:
         """The values of an expression in the form in which they are sorted, and whether any may
         be NULL."""
         translator = GroupTranslator(self, self._clock)
-        code, nullable = translator.value(bare)
+        code, nullable = stored_code(translator, bare, kind)
         return self._column(translator, code), nullable
 
     def truth(self, bare: Expr, params: Parameters) -> ColumnPlan:
@@ -93,6 +93,15 @@ class GroupPlaces:
             loop = "_ in rows"
         text = f"def column({given}):\n    return [{code} for {loop}]\n"
         return ColumnPlan(compile_function(text, "column", translator.bindings), places, parameters)
+
+
+def stored_code(translator: Translator, bare: Expr, kind: Type) -> tuple[str, bool]:
+    """Source of a value in the form that a slot of its type has, and whether it may be None."""
+    code, nullable = translator.value(bare)
+    if isinstance(kind, EnumType) and not isinstance(bare, FieldRef):
+        places = {name: place for place, name in enumerate(kind.variants)}
+        return f"{translator.bind('e', {None: None, **places})}[{code}]", nullable
+    return code, nullable
 
 
 class GroupTranslator(Translator):

@@ -21,7 +21,7 @@ Invariants (held by tests/unit/query/test_tables.py):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
@@ -29,7 +29,7 @@ from ormdb.ir.expr import Aggregate, Expr, FieldRef
 from ormdb.ir.expression_type import check_size, walk
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
 from ormdb.ir.rewrite import map_children
-from ormdb.ir.table import TableOrder, TableQuery
+from ormdb.ir.table import TableQuery
 from ormdb.ir.value import Value
 from ormdb.model.spelling import spell_expression
 from ormdb.query.shape import (
@@ -53,7 +53,7 @@ class TableParts:
     aggregates: tuple[Aggregate, ...]
     outputs: tuple[Expr, ...]
     having: Expr | None
-    order: tuple[TableOrder, ...]
+    order: tuple[OrderSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +123,7 @@ def bare_parts(taker: LiteralTaker, parts: TableParts) -> TableParts:
         tuple(aggregates),
         tuple(taker.note(output, 1) for output in parts.outputs),
         None if parts.having is None else taker.expression(parts.having),
-        tuple(
-            TableOrder(
-                key=taker.note(spec.key, 1),
-                descending=spec.descending,
-                nulls_last=spec.nulls_last,
-            )
-            for spec in parts.order
-        ),
+        tuple(replace(spec, key=taker.note(spec.key, 1)) for spec in parts.order),
     )
 
 
@@ -157,14 +150,7 @@ def split_table(query: TableQuery) -> TableParts:
         return _plain(query, names)
     split = _Split(query)
     outputs = tuple(split.of_column(column.expression) for column in query.columns)
-    order = tuple(
-        TableOrder(
-            key=split.of_group(one.key),
-            descending=one.descending,
-            nulls_last=one.nulls_last,
-        )
-        for one in query.order
-    )
+    order = tuple(replace(one, key=split.of_group(one.key)) for one in query.order)
     if query.distinct and folds:
         shown = set(map(repr, outputs))
         hidden = next((i for i, one in enumerate(order) if _words(one.key) not in shown), None)
@@ -220,21 +206,15 @@ def _plain(query: TableQuery, names: tuple[str, ...]) -> TableParts:
     """A row of the table for each row."""
     if query.having is not None:
         raise QueryError("having() is about groups, and this table has none; use where()")
-    columns = {column.name: column.expression for column in query.columns}
-    order: list[TableOrder] = []
-    for one in query.order:
-        named = _named(one.key, columns)
-        key = one.key if named is None else named
-        order.append(TableOrder(key=key, descending=one.descending, nulls_last=one.nulls_last))
     return TableParts(
         names,
         is_grouped=False,
         drops_repeats=False,
         keys=(),
         aggregates=(),
-        outputs=tuple(columns.values()),
+        outputs=tuple(column.expression for column in query.columns),
         having=None,
-        order=tuple(order),
+        order=(),  # that of the rows
     )
 
 
@@ -308,12 +288,8 @@ def _base(query: TableQuery, parts: TableParts) -> GraphQuery:
     page = Page()
     if not parts.is_grouped:
         page = Page(limit=query.limit, offset=query.offset)
-        specs = [
-            OrderSpec(key=one.key, descending=one.descending, nulls_last=one.nulls_last)
-            for one in parts.order
-            if isinstance(one.key, FieldRef)
-        ]
-        order = tuple(specs) if len(specs) == len(parts.order) else ()
+        columns = {column.name: column.expression for column in query.columns}
+        order = tuple(replace(one, key=_named(one.key, columns) or one.key) for one in query.order)
     return GraphQuery(
         entity=query.entity,
         filter=query.filter,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from ormdb.errors import OrmdbError
 from ormdb.ir.canonical import encode_node
@@ -39,13 +39,12 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.show import one_line
-from ormdb.ir.table import TableOrder, TableQuery
+from ormdb.ir.table import TableQuery
 from ormdb.model.spelling import spell_expression, spell_query, spell_table
 from ormdb.query.shape import Shape
 from ormdb.query.table_shape import TableShape
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 
-Key = TypeVar("Key", OrderSpec, TableOrder)
 _ANY: Final = Param(index=-1)
 _DIGEST_BYTES: Final = 8
 _CANDIDATES_SHOWN: Final = 3
@@ -71,7 +70,7 @@ def shape_digest(shape: Shape) -> str:
     return _digest(data, repr(shape.page).encode())
 
 
-def masked_order(order: Key) -> Key:
+def masked_order(order: OrderSpec) -> OrderSpec:
     """A key of an order with ? in place of its values."""
     return replace(order, key=_masked(order.key))
 

@@ -22,7 +22,7 @@ from ormdb.ir.evaluate import Resolved, coerce_literals, evaluate
 from ormdb.ir.expr import Aggregate, And, Expr, FieldRef, IsNull, Not, Or, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec
-from ormdb.ir.table import TableColumn, TableOrder, TableQuery
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import BoolType, RowDict, Value
 from tests.oracle.compare import DifferenceError
 from tests.oracle.naive_expressions import Meaning
@@ -75,12 +75,8 @@ def check_column(stage: Stage, query: GraphQuery) -> None:
     columns = [TableColumn(name=key, expression=FieldRef(path=(key,))) for key in keys]
     # NULL alone would be a column without a type.
     columns.append(TableColumn(name="holds", expression=And(items=(condition,))))
-    order = tuple(
-        TableOrder(key=spec.key, descending=spec.descending, nulls_last=spec.nulls_last)
-        for spec in query.order
-    )
     table = stage.database.run_table(
-        TableQuery(entity=query.entity, columns=tuple(columns), order=order)
+        TableQuery(entity=query.entity, columns=tuple(columns), order=query.order)
     )
     *identity, holds = table.values
     kept = [key for key, held in zip(zip(*identity, strict=True), holds, strict=True) if held]

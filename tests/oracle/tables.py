@@ -32,8 +32,9 @@ from ormdb.ir.expr import (
     IsNull,
     Literal,
 )
+from ormdb.ir.graph import OrderSpec
 from ormdb.ir.rewrite import map_children
-from ormdb.ir.table import TableColumn, TableOrder, TableQuery
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import (
     DateType,
     DecimalType,
@@ -160,7 +161,7 @@ class TableMaker:
 
     def _order(
         self, entity: str, columns: Sequence[TableColumn], *, groups: bool
-    ) -> tuple[TableOrder, ...]:
+    ) -> tuple[OrderSpec, ...]:
         rng = self._rng
         keys: list[Expr] = []
         for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
@@ -170,7 +171,7 @@ class TableMaker:
         if groups and rng.random() < 0.2:
             keys.append(self._aggregate(entity))
         return tuple(
-            TableOrder(
+            OrderSpec(
                 key=key,
                 descending=rng.random() < 0.5,
                 nulls_last=rng.choice([None, None, True, False]),

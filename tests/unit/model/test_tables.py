@@ -11,7 +11,8 @@ import ormdb
 from ormdb import Database, count
 from ormdb.errors import QueryError, UnsupportedError
 from ormdb.ir.expr import Aggregate, Call, Compare, FieldRef, Literal
-from ormdb.ir.table import TableColumn, TableOrder, TableQuery
+from ormdb.ir.graph import OrderSpec
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.model.expression_text import parse_expression
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
 
@@ -57,7 +58,7 @@ def test_a_table_is_its_columns_over_the_filter_of_its_query() -> None:
         as_of=3,
     )
     refined = query.distinct().having(count() > 1).order_by("mean desc").limit(2).offset(1)
-    assert refined.ir.order == (TableOrder(key=FieldRef(path=("mean",)), descending=True),)
+    assert refined.ir.order == (OrderSpec(key=FieldRef(path=("mean",)), descending=True),)
     assert (refined.ir.distinct, refined.ir.limit, refined.ir.offset) == (True, 2, 1)
     assert not query.ir.distinct
     assert refined != query

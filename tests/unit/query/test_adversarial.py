@@ -48,7 +48,7 @@ from ormdb.ir.schema import (
     SchemaBundle,
     ThroughDef,
 )
-from ormdb.ir.table import TableColumn, TableOrder, TableQuery
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import DecimalType, FloatType, IntType, JsonType, RowDict, TextType, Value
 from ormdb.model.dynamic import classes_from_bundle
 from tests.unit.query.airline import compare, field
@@ -298,7 +298,7 @@ def test_nesting_without_end_is_refused_in_tables_and_prepared_queries(
         TableQuery(entity="Node", columns=(TableColumn(name="v", expression=kept),)),
         TableQuery(entity="Node", columns=(COUNT,), filter=condition),
         TableQuery(entity="Node", columns=(plain, COUNT), having=condition),
-        TableQuery(entity="Node", columns=(plain,), order=(TableOrder(key=condition),)),
+        TableQuery(entity="Node", columns=(plain,), order=(OrderSpec(key=condition),)),
     ]
     for table in tables:
         for ask in (db.run_table, db.run_explain):
@@ -539,7 +539,7 @@ def test_a_value_beyond_reason_ends_no_table_untyped(db: Database, number: int) 
         asked = TableColumn(name="asked", expression=expr)
         for table in (
             TableQuery(entity="Node", columns=(asked,)),
-            TableQuery(entity="Node", columns=(column, COUNT), order=(TableOrder(key=expr),)),
+            TableQuery(entity="Node", columns=(column, COUNT), order=(OrderSpec(key=expr),)),
             TableQuery(
                 entity="Node",
                 columns=(column, COUNT),

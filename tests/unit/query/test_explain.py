@@ -16,9 +16,10 @@ from ormdb.database.database import Database
 from ormdb.errors import BudgetError, CursorError, QueryError
 from ormdb.ir.explanation import NodeExplanation
 from ormdb.ir.expr import Aggregate, And, FieldRef, IsNull, Literal, Not
-from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
+from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.mutation import Delete
 from ormdb.ir.table import TableColumn, TableQuery
+from ormdb.model.expression_text import parse_expression
 from ormdb.query.explain import describe
 from ormdb.query.fetch import fetch, plan_only
 from ormdb.query.shape import take_shape
@@ -314,3 +315,16 @@ def test_rows_that_are_kept_take_fewer_calls_than_planned() -> None:
         assert first.engine_calls == second.engine_calls == first.totals.engine_calls == 2
         assert second.totals.engine_calls < 2
         assert first.totals.rows == second.totals.rows == 2
+
+
+def test_an_explanation_shows_no_value_that_an_order_is_calculated_with(airline: Database) -> None:
+    secret = 7_654_321
+    order = (OrderSpec(key=parse_expression(f"delay + {secret}"), descending=True),)
+    departures = Include(relation="departures", order=order)
+    for query in (
+        GraphQuery(entity="Flight", order=order),
+        GraphQuery(entity="Airport", includes=(departures,)),
+    ):
+        text = airline.run_explain(query, analyze=True).to_text()
+        assert "delay + ? desc" in text
+        assert str(secret) not in text

@@ -12,9 +12,9 @@ from ormdb.database.database import Database
 from ormdb.errors import BudgetError, LimitError, QueryError
 from ormdb.ir.canonical import decode_node, encode_node
 from ormdb.ir.explanation import Explanation
-from ormdb.ir.graph import FanoutBudget
+from ormdb.ir.graph import FanoutBudget, OrderSpec
 from ormdb.ir.mutation import Insert
-from ormdb.ir.table import TableColumn, TableOrder, TableQuery
+from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import FloatType, IntType, TextType
 from ormdb.model.expression_text import parse_expression
 from ormdb.query.table_shape import take_table_shape
@@ -45,7 +45,7 @@ def table(
         filter=None if where is None else parse_expression(where),
         having=None if having is None else parse_expression(having),
         order=tuple(
-            TableOrder(
+            OrderSpec(
                 key=parse_expression(text.removesuffix(" desc")), descending=text.endswith(" desc")
             )
             for text in order
@@ -118,6 +118,16 @@ def test_a_table_without_aggregates_has_a_row_for_each_row(airline: Database) ->
     plain = table("id", "origin.lat", where="id < 2")
     assert rows(airline, plain) == [(0, 40.0), (1, 41.0)]
     assert rows(airline, table("kind", distinct=True)) == [("mail",), ("cargo",), ("people",)]
+
+
+def test_what_is_calculated_of_an_enum_is_sorted_by_the_position_of_its_variants(
+    airline: Database,
+) -> None:
+    order = ['coalesce(kind, "cargo")']
+    groups = rows(airline, table("kind", "count()", order=order))
+    assert [kind for kind, _ in groups] == ["mail", "cargo", "people"]
+    kinds = [kind for (kind,) in rows(airline, table("kind", order=order))]
+    assert kinds == sorted(kinds, key=["mail", "cargo", "people"].index)
 
 
 def test_equal_rows_of_groups_are_shown_once_when_that_is_asked(airline: Database) -> None:
