@@ -11,6 +11,7 @@ access     which way to the roots: identity, unique, index, relation, scan
 plan       the physical nodes
 hops       how many engine calls a plan takes
 compile    resolved nodes to physical nodes with their generated functions
+answer_source   the generated functions that turn rows into dicts and columns
 cache      plans by shape and schema version
 follow     from rows to the rows their relations lead to, a level at a time
 roots      the access path of the roots, walked

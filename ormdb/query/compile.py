@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ormdb.clock import Clock
 from ormdb.ir.canonical import encode_node
@@ -36,6 +36,7 @@ from ormdb.query.access import (
     scan_access,
     single_ways,
 )
+from ormdb.query.answer_source import AnswerSource
 from ormdb.query.combine import CombinedWay, combined_ways
 from ormdb.query.conditional import conditional_ways, fallbacks
 from ormdb.query.convert import make_converter
@@ -55,9 +56,7 @@ from ormdb.query.plan import (
 from ormdb.query.resolve import Step
 from ormdb.query.rules import rewrite
 from ormdb.query.shape import LiteralTaker, Shape
-from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import EntityLayout, Layout
-from ormdb.storage.records import fresh_json, holds_json
 from ormdb.storage.statistics import NO_STATISTICS, Statistics
 
 # Says which of the ways to the roots is taken; they come with the cheapest first.
@@ -205,7 +204,8 @@ class _Compiler:
         expand = None if logical.step is None else self._expand(logical.step, logical, scope)
         shown = [child.name for child in children]
         shown.extend(() if derived is None else derived.names)
-        dicts, columns = self._builders(scope, names, shown)
+        answer = AnswerSource(scope.translator())
+        dicts, columns = answer.dicts(names.shown, shown), answer.columns(names.with_identity)
         return NodePlan(
             number=number,
             name=logical.name,
@@ -277,46 +277,6 @@ class _Compiler:
         assert step.far is not None
         scope.need(step.far.target_slots)
         return reach(self.layout, step, self.clock, ordered=True)
-
-    def _builders(
-        self, scope: NodeScope, names: _Selection, children: list[str]
-    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """The functions that turn decoded rows into dicts and into columns; `children` name what
-        comes with each row besides: what includes reach, then what is derived."""
-        translator = scope.translator()
-
-        def code_of(name: str) -> str:
-            place = scope((name,))
-            code = translator.shown(place)[0]
-            if not holds_json(place.field.type):
-                return code
-            translator.bindings["fresh"] = fresh_json  # the row may be kept; the answer is theirs
-            return f"fresh({code})"
-
-        pairs: list[str] = []
-        for name in names.shown:
-            key = f"n{len(pairs)}_"
-            translator.bindings[key] = name
-            pairs.append(f"{key}: {code_of(name)}")
-        for number, name in enumerate(children):
-            key = f"n{len(pairs)}_"
-            translator.bindings[key] = name
-            pairs.append(f"{key}: x{number}")
-        links = [f"x{number}" for number in range(len(children))]
-        sources = [f"c{number}" for number in range(len(children))]
-        loop = "r in rows"
-        if links:
-            loop = f"r, {', '.join(links)} in zip(rows, {', '.join(sources)})"
-        dicts = (
-            f"def dicts({', '.join(['rows', *sources])}):\n"
-            f"    return [{{{', '.join(pairs)}}} for {loop}]\n"
-        )
-        lists = "".join(f"[{code_of(name)} for r in rows], " for name in names.with_identity)
-        columns = f"def columns(rows):\n    return ({lists})\n"
-        return (
-            compile_function(dicts, "dicts", translator.bindings),
-            compile_function(columns, "columns", translator.bindings),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ def _by_key(
     position: dict[bytes | None, int] = dict.fromkeys(links, -1)
     keys = [key for key in position if key is not None]
     rows = decoded_rows(view, relation.target, keys, decoder)
-    if None in rows:
+    if not all(rows):
         if relation.mode != "value":
             (missing,) = _unpacked([keys[rows.index(None)]])
             raise CorruptionError(

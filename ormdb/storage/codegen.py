@@ -31,7 +31,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any, Final
 
 from ormdb import limits
@@ -74,17 +74,29 @@ _BUILTINS: Final[dict[str, Any]] = {
 }
 
 
-def compile_function(source: str, name: str, bindings: Mapping[str, Any]) -> Callable[..., Any]:
+def compile_function(
+    source: str,
+    name: str,
+    bindings: Mapping[str, Any],
+    *,
+    attributes: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[..., Any]:
     """Return the function `name` that `source` defines, with `bindings` as its globals.
 
     Args:
       source: one function definition, made of our own names and digits only.
       name: the function's name.
       bindings: every constant and function the source refers to, by name.
+      attributes: what attributes in the source are called once it is compiled: a name of the
+        user is put into the code object, where it is a name and nothing else, whatever its text.
     """
     namespace: dict[str, Any] = {"__builtins__": _BUILTINS, "__name__": __name__, **bindings}
     exec(_CODE.get(source, name), namespace)
     function: Callable[..., Any] = namespace[name]
+    if attributes:
+        code: CodeType = function.__code__
+        names = tuple([attributes.get(word, word) for word in code.co_names])
+        function.__code__ = code.replace(co_names=names)
     return function
 
 

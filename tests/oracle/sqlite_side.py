@@ -25,6 +25,10 @@ from tests.oracle.sqlite_expressions import Sql, register_functions
 from tests.oracle.values import from_sqlite, to_sqlite
 
 
+class TooDeepForSqliteError(Exception):
+    """SQLite's parser has a stack of a hundred, which nested subqueries soon fill."""
+
+
 class Mirror:
     """The rows of one version in SQLite."""
 
@@ -72,7 +76,7 @@ class Mirror:
         sql = Sql(self.names)
         where = "1" if condition is None else sql.condition(condition, entity, "t")
         text = f'SELECT count(*) FROM "{entity}" t WHERE {where}'
-        return int(self._connection.execute(text, sql.parameters).fetchone()[0])
+        return int(_rows(self._connection, text, sql)[0][0])
 
     def fetch(self, query: GraphQuery) -> list[RowDict]:
         """The graph of a query, whose page has a limit and an offset only."""
@@ -83,7 +87,7 @@ class Mirror:
         sql = Sql(self.names)
         columns = ", ".join(sql.column(entity, "t", name) for name in names)
         text = f'SELECT {columns} FROM "{entity}" t LIMIT 60'
-        found = self._connection.execute(text, sql.parameters).fetchall()
+        found = _rows(self._connection, text, sql)
         kinds = [(name, self.names.field(entity, name).type) for name in names]
         return [
             {name: from_sqlite(kind, value) for (name, kind), value in zip(kinds, row, strict=True)}
@@ -95,9 +99,18 @@ class Mirror:
         sql = Sql(self.names)
         column = sql.path(entity, "t", path)
         text = f'SELECT v FROM (SELECT {column} AS v FROM "{entity}" t LIMIT 60) WHERE v NOT NULL'
-        found = self._connection.execute(text, sql.parameters).fetchall()
+        found = _rows(self._connection, text, sql)
         kind = self.names.path_end(entity, path).type
         return [from_sqlite(kind, value) for (value,) in found]
+
+
+def _rows(connection: sqlite3.Connection, text: str, sql: Sql) -> list[Any]:
+    try:
+        return connection.execute(text, sql.parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if "parser stack" in str(error):
+            raise TooDeepForSqliteError(text) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,7 @@ class _Fetch:
             f'SELECT t._row{columns} FROM "{entity}" t WHERE {where} ORDER BY {order} '
             f"LIMIT {limit} OFFSET {query.page.offset}"
         )
-        found = self._connection.execute(text, sql.parameters).fetchall()
+        found = _rows(self._connection, text, sql)
         return self._shown(node, found)
 
     def _shown(self, node: _Node, found: list[Any]) -> list[RowDict]:
@@ -153,7 +166,7 @@ class _Fetch:
             text = self._through(sql, relation, include, child, numbers)
         else:
             text = self._related(sql, (kind, node.entity, relation), include, child, numbers)
-        found = self._connection.execute(text, sql.parameters).fetchall()
+        found = _rows(self._connection, text, sql)
         shown = self._shown(child, [row[1:-1] for row in found])
         owned: dict[int, list[RowDict]] = {number: [] for number in parents}
         for row, dict_ in zip(found, shown, strict=True):

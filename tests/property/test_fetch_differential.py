@@ -78,6 +78,7 @@ def test_fetches_answer_as_sqlite_does(box: Box, tmp_path: Path) -> None:
     if not box.only_seed:
         # An answer without rows says little; most of them have some.
         assert covered["rows"] > covered["nothing"]
+        assert covered["too deep for SQLite"] <= covered["rows"] / 1_000
         assert min(covered["page on"], covered["page back"]) > 100
         assert len(plans.ways) >= PLAN_WAYS_MIN
         assert len(plans.shapes) >= PLAN_SHAPES_MIN

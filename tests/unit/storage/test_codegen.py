@@ -46,6 +46,20 @@ def test_source_with_text_in_it_is_refused(source: str) -> None:
         compile_function(source, "f", {})
 
 
+def test_an_attribute_may_be_given_any_name_without_being_part_of_the_source() -> None:
+    source = "def put(o):\n    o.n0_ = 1\n    return o\n"
+
+    class Thing:
+        pass
+
+    hostile = '"); import os #'
+    first = compile_function(source, "put", {}, attributes={"n0_": hostile})
+    second = compile_function(source, "put", {}, attributes={"n0_": "other"})
+    assert vars(first(Thing())) == {hostile: 1}
+    assert vars(second(Thing())) == {"other": 1}
+    assert vars(compile_function(source, "put", {})(Thing())) == {"n0_": 1}
+
+
 def test_generated_code_reaches_no_dangerous_builtin() -> None:
     for name in ("eval", "exec", "open", "getattr", "compile", "globals"):
         function = compile_function(f"def f():\n    return {name}\n", "f", {})
