@@ -40,7 +40,7 @@ from ormdb.model.fields import (
 )
 from ormdb.model.folding import count
 from ormdb.model.parameter import param
-from ormdb.model.prepared import Prepared
+from ormdb.model.prepared import Prepared, PreparedTable
 from ormdb.model.query import Query
 from ormdb.model.relation import Key
 from ormdb.model.result import Result
@@ -73,6 +73,7 @@ __all__ = [
     "Parameter",
     "Predicate",
     "Prepared",
+    "PreparedTable",
     "Query",
     "Result",
     "SchemaBundle",

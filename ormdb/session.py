@@ -141,6 +141,12 @@ class PreparedReads(Protocol):
         """Whether the filter keeps any root."""
         ...
 
+    def run_stream(
+        self, values: Mapping[str, object], *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        """Fetch a graph of any size from one commit, so many roots at a time."""
+        ...
+
     def run_explain(
         self,
         values: Mapping[str, object],
@@ -149,6 +155,36 @@ class PreparedReads(Protocol):
         context: Context | None = None,
     ) -> Explanation:
         """How it would be fetched with these values."""
+        ...
+
+
+class PreparedTableReads(Protocol):
+    """A table query that is ready to run again and again, as `PreparedReads` are."""
+
+    @property
+    def query(self) -> TableQuery:
+        """The query, with its parameters."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        ...
+
+    def run_table(
+        self, values: Mapping[str, object], *, context: Context | None = None
+    ) -> TableBlock:
+        """Rows of values."""
+        ...
+
+    def run_explain(
+        self,
+        values: Mapping[str, object],
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
+    ) -> Explanation:
+        """How it would be read with these values."""
         ...
 
 
@@ -197,6 +233,10 @@ class Reader(Protocol):
 
         It goes on when the schema changes, and ends with its reader.
         """
+        ...
+
+    def run_prepare_table(self, query: TableQuery) -> PreparedTableReads:
+        """`run_prepare` of a table query."""
         ...
 
     @property

@@ -20,7 +20,8 @@ import datetime
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -65,6 +66,8 @@ from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, fetch, fetch_ready
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
+from ormdb.query.prepared_table import PreparedTableQuery
+from ormdb.query.table import table_ready
 from ormdb.session import Context
 from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
 from ormdb.storage.findings import CheckReport
@@ -207,15 +210,7 @@ class Database(ReadQueries, TypedSession):
                 return observed_fetch(self.observer, snapshot.reading(query), query)
         txn = self._begin_read()  # as in `run_get`: a snapshot that nobody else sees
         try:
-            layout, view = self._newest(txn)
-            reading = Reading(
-                view=view,
-                layout=layout,
-                context=context or self._context,
-                plans=self._plans,
-                clock=self._clock,
-            )
-            return fetch(reading, query)
+            return fetch(self._newest_reading(txn, context), query)
         finally:
             txn.close()
 
@@ -253,9 +248,22 @@ class Database(ReadQueries, TypedSession):
         self, query: GraphQuery, *, batch: int, context: Context | None = None
     ) -> GraphStream:
         """Fetch a graph of any size from the newest commit, so many roots at a time."""
+        with self._for_a_stream(context) as snapshot:
+            return snapshot.run_stream(query, batch=batch)
+
+    def stream_prepared(
+        self, prepared: PreparedQuery, given: Given, batch: int, context: Context | None
+    ) -> GraphStream:
+        with self._for_a_stream(context) as snapshot:
+            return snapshot.stream_prepared(prepared, given, batch, None)
+
+    @contextmanager
+    def _for_a_stream(self, context: Context | None) -> Generator[Snapshot]:
+        """A snapshot that ends with the stream that begins here, or that fails to."""
         snapshot = self.snapshot(context=context)
+        snapshot.ends_with_stream = True
         try:
-            return snapshot.stream_alone(query, batch=batch)
+            yield snapshot
         except BaseException:
             snapshot.close()
             raise
@@ -287,6 +295,19 @@ class Database(ReadQueries, TypedSession):
     ) -> bool:
         with self.snapshot(context=context) as snapshot:
             return snapshot.exists_prepared(prepared, given, context)
+
+    def table_prepared(
+        self, prepared: PreparedTableQuery, given: Given, context: Context | None
+    ) -> TableBlock:
+        if prepared.query.as_of is not None or self.observer.is_watching():
+            with self.snapshot(context=context) as snapshot:
+                return snapshot.table_prepared(prepared, given, context)
+        txn = self._begin_read()  # as in `run_get`: a snapshot that nobody else sees
+        try:
+            reading = self._newest_reading(txn, context)
+            return table_ready(reading, prepared.ready(self._plans, reading.layout, given))
+        finally:
+            txn.close()
 
     def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
         """Rows of values, of rows or of groups of them."""
@@ -509,6 +530,17 @@ class Database(ReadQueries, TypedSession):
         if self._rows is not None:
             self._rows.catch_up(txn, version)
         return layout, CurrentView(txn, version, self._rows)
+
+    def _newest_reading(self, txn: ReadTransaction, context: Context | None) -> Reading:
+        """How what a transaction sees is read, by whoever closes it right after."""
+        layout, view = self._newest(txn)
+        return Reading(
+            view=view,
+            layout=layout,
+            context=context or self._context,
+            plans=self._plans,
+            clock=self._clock,
+        )
 
     def _head(self, txn: ReadTransaction) -> Head:
         head = read_head(txn)

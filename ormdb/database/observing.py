@@ -39,8 +39,9 @@ from ormdb.query.fetch import (
 )
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
+from ormdb.query.prepared_table import PreparedTableQuery
 from ormdb.query.shape import Shape, take_shape
-from ormdb.query.table import table
+from ormdb.query.table import table, table_ready
 from ormdb.query.table_shape import TableShape, take_table_shape
 from ormdb.query.trace import Trace
 from ormdb.query.words import (
@@ -289,6 +290,15 @@ def observed_table(observer: Observer, reading: Reading, query: TableQuery) -> T
         answer = table(reading, query, trace=trace)
         watch.rows = len(answer)
         return answer
+
+
+def observed_prepared_table(
+    observer: Observer, reading: Reading, prepared: PreparedTableQuery, given: Given
+) -> TableBlock:
+    """`observed_table` of a prepared query; whoever watches sees the query it means."""
+    if observer.is_watching():
+        return observed_table(observer, reading, prepared.bound(given))
+    return table_ready(reading, prepared.ready(reading.plans, reading.layout, given))
 
 
 def observed_get(

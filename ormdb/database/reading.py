@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
@@ -32,9 +32,15 @@ from ormdb.database.observing import (
     observed_prepared_count,
     observed_prepared_exists,
     observed_prepared_fetch,
+    observed_prepared_table,
     observed_table,
 )
-from ormdb.database.streaming import GraphStream, observed_stream
+from ormdb.database.streaming import (
+    Begin,
+    GraphStream,
+    observed_prepared_stream,
+    observed_stream,
+)
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
@@ -50,6 +56,7 @@ from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
+from ormdb.query.prepared_table import PreparedTableQuery
 from ormdb.session import Context
 from ormdb.storage.changelog import version_at
 from ormdb.storage.engine import ReadTransaction
@@ -122,23 +129,43 @@ class ReadQueries(TypedReader):
         self, query: GraphQuery, *, batch: int, context: Context | None = None
     ) -> GraphStream:
         """Fetch a graph of any size, so many roots at a time."""
-        return self._stream(query, batch, context, nullcontext(), _nothing)
 
-    def _stream(
-        self,
-        query: GraphQuery,
-        batch: int,
-        context: Context | None,
-        turn: AbstractContextManager[object],
-        on_close: Callable[[], None],
+        def begin(reading: Reading) -> Generator[GraphAnswer]:
+            return observed_stream(
+                self._observer, reading, query, batch=batch, proceed=self._require_usable
+            )
+
+        return self._stream(query, begin, context)
+
+    def stream_prepared(
+        self, prepared: PreparedQuery, given: Given, batch: int, context: Context | None
     ) -> GraphStream:
+        """`run_stream` with values for the parameters."""
+
+        def begin(reading: Reading) -> Generator[GraphAnswer]:
+            return observed_prepared_stream(
+                self._observer,
+                reading,
+                prepared,
+                given,
+                batch=batch,
+                proceed=self._require_usable,
+            )
+
+        return self._stream(prepared.query, begin, context)
+
+    def _stream(self, query: GraphQuery, begin: Begin, context: Context | None) -> GraphStream:
         reading = self._reading(query, context)
         # What a stream reads it reads once: kept, it would push out what is read again.
-        reading = replace(reading, view=reading.view.unkept())
-        answers = observed_stream(
-            self._observer, reading, query, batch=batch, proceed=self._require_usable
-        )
-        return GraphStream(answers, turn, on_close)
+        answers = begin(replace(reading, view=reading.view.unkept()))
+        return GraphStream(answers, self._turn(), self._end_stream)
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """What each batch of a stream is read in."""
+        return nullcontext()
+
+    def _end_stream(self) -> None:
+        """What a stream does at its end."""
 
     def _require_usable(self) -> None:
         """Refuse to go on reading through what has ended."""
@@ -147,6 +174,10 @@ class ReadQueries(TypedReader):
     def run_prepare(self, query: GraphQuery) -> PreparedRuns:
         """The query, ready to be run with values for its parameters."""
         return PreparedRuns(self, PreparedQuery(query))
+
+    def run_prepare_table(self, query: TableQuery) -> PreparedTableRuns:
+        """The table query, ready to be run with values for its parameters."""
+        return PreparedTableRuns(self, PreparedTableQuery(query))
 
     def fetch_prepared(
         self, prepared: PreparedQuery, given: Given, context: Context | None
@@ -166,6 +197,13 @@ class ReadQueries(TypedReader):
         """`run_exists` with values for the parameters."""
         reading = self._reading(prepared.query, context)
         return observed_prepared_exists(self._observer, reading, prepared, given)
+
+    def table_prepared(
+        self, prepared: PreparedTableQuery, given: Given, context: Context | None
+    ) -> TableBlock:
+        """`run_table` with values for the parameters."""
+        reading = self._reading(prepared.query, context)
+        return observed_prepared_table(self._observer, reading, prepared, given)
 
 
 class PreparedRuns:
@@ -195,10 +233,44 @@ class PreparedRuns:
         """Whether the filter keeps any root."""
         return self._reader.exists_prepared(self._prepared, values, context)
 
+    def run_stream(
+        self, values: Given, *, batch: int, context: Context | None = None
+    ) -> GraphStream:
+        """Fetch a graph of any size, so many roots at a time."""
+        return self._reader.stream_prepared(self._prepared, values, batch, context)
+
     def run_explain(
         self, values: Given, *, analyze: bool = False, context: Context | None = None
     ) -> Explanation:
         """How it would be fetched with these values."""
+        bound = self._prepared.bound(values)
+        return self._reader.run_explain(bound, analyze=analyze, context=context)
+
+
+class PreparedTableRuns:
+    """A prepared table query and the reader it runs through (the protocol is
+    `session.PreparedTableReads`)."""
+
+    __slots__ = ("_prepared", "_reader", "query")
+
+    def __init__(self, reader: ReadQueries, prepared: PreparedTableQuery) -> None:
+        self.query = prepared.query
+        self._reader = reader
+        self._prepared = prepared
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        return {name: one.type for name, one in self._prepared.parameters.items()}
+
+    def run_table(self, values: Given, *, context: Context | None = None) -> TableBlock:
+        """Rows of values."""
+        return self._reader.table_prepared(self._prepared, values, context)
+
+    def run_explain(
+        self, values: Given, *, analyze: bool = False, context: Context | None = None
+    ) -> Explanation:
+        """How it would be read with these values."""
         bound = self._prepared.bound(values)
         return self._reader.run_explain(bound, analyze=analyze, context=context)
 
@@ -234,6 +306,7 @@ class Snapshot(ReadQueries):
         self._survey = survey
         self._on_close = on_close
         self._open = True
+        self.ends_with_stream = False  # true of one that a stream has to itself
         self._lock = threading.Lock()
         self.version = resolve_version(txn, head, as_of)
         if cache is not None and self.version == head.version:
@@ -285,15 +358,6 @@ class Snapshot(ReadQueries):
         with self._lock:
             return super().run_table(query, context=context)
 
-    def run_stream(
-        self, query: GraphQuery, *, batch: int, context: Context | None = None
-    ) -> GraphStream:
-        return self._stream(query, batch, context, self._lock, _nothing)
-
-    def stream_alone(self, query: GraphQuery, *, batch: int) -> GraphStream:
-        """A stream that ends this snapshot with itself: for whoever uses the snapshot alone."""
-        return self._stream(query, batch, None, self._lock, self.close)
-
     def run_explain(
         self,
         query: GraphQuery | TableQuery,
@@ -319,6 +383,12 @@ class Snapshot(ReadQueries):
     ) -> bool:
         with self._lock:
             return super().exists_prepared(prepared, given, context)
+
+    def table_prepared(
+        self, prepared: PreparedTableQuery, given: Given, context: Context | None
+    ) -> TableBlock:
+        with self._lock:
+            return super().table_prepared(prepared, given, context)
 
     def close(self) -> None:
         """Let the commit go.  Closing twice is harmless."""
@@ -361,6 +431,13 @@ class Snapshot(ReadQueries):
             survey=self._survey,
         )
 
+    def _turn(self) -> AbstractContextManager[object]:
+        return self._lock
+
+    def _end_stream(self) -> None:
+        if self.ends_with_stream:
+            self.close()
+
     def _require_usable(self) -> None:
         self._require_open()
 
@@ -372,10 +449,6 @@ class Snapshot(ReadQueries):
         if version == self._head.version:
             return CurrentView(self._txn, version, self._cache)
         return PastView(self._txn, version)
-
-
-def _nothing() -> None:
-    return None
 
 
 def resolve_version(txn: ReadTransaction, head: Head, as_of: AsOf | None) -> int:

@@ -1,7 +1,8 @@
 """Streams of a database, a snapshot or a transaction: a fetch that is consumed batch by batch.
 
-    db.stream(query)          a snapshot of its own ─▶ closed with the stream
-    snapshot.stream(query)    the snapshot's          ─▶ which stays open
+    db.stream(query)              a snapshot of its own ─▶ closed with the stream
+    snapshot.stream(query)        the snapshot's        ─▶ which stays open
+    prepared.stream(code="JFK")   whichever its reader has
 
 A stream that nobody refers to any more takes its snapshot with it: the engine notices, as for any
 snapshot that was dropped, when the next one begins.  So nothing here has a finalizer, which might
@@ -15,14 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import Self
+from typing import Self, TypeAlias
 
 from ormdb.database.observing import QueryCall, Watch
 from ormdb.ir.graph import GraphQuery
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.fetch import Reading
-from ormdb.query.stream import stream
+from ormdb.query.prepared import Given, PreparedQuery
+from ormdb.query.stream import stream, stream_ready
+
+# What begins to answer through a reading.
+Begin: TypeAlias = Callable[[Reading], Generator[GraphAnswer]]
 
 
 class GraphStream:
@@ -75,6 +80,23 @@ def observed_stream(
     if not observer.is_watching():
         return _each(answers)
     return _watched(observer, reading, query, answers)
+
+
+def observed_prepared_stream(
+    observer: Observer,
+    reading: Reading,
+    prepared: PreparedQuery,
+    given: Given,
+    *,
+    batch: int,
+    proceed: Callable[[], None],
+) -> Generator[GraphAnswer]:
+    """`observed_stream` of a prepared query; whoever watches sees the query it means."""
+    if observer.is_watching():
+        bound = prepared.bound(given)
+        return observed_stream(observer, reading, bound, batch=batch, proceed=proceed)
+    ready = prepared.ready(reading.plans, reading.layout, given)
+    return _each(stream_ready(reading, ready, batch=batch, proceed=proceed))
 
 
 def _each(answers: Iterator[GraphAnswer]) -> Generator[GraphAnswer]:

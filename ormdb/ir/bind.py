@@ -4,6 +4,8 @@
     values      threshold=120, count=50
     bound       Flight where delay > 120 limit 50
 
+A table query has parameters in the same places, and in its columns and its `having`.
+
 That a prepared query means what the query means with its values in place is its definition; what
 `ormdb.query.prepared` does is faster, and answers the same.
 
@@ -30,6 +32,7 @@ from ormdb.ir.expression_type import check_size, walk
 from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.show import show_value
+from ormdb.ir.table import TableQuery
 from ormdb.ir.value import DecimalType, ListType, Type, Value
 
 N = TypeVar("N", int, str)
@@ -44,14 +47,15 @@ class Parameter:
     may_be_none: bool
 
 
-def parameters_of(query: GraphQuery) -> dict[str, Parameter]:
+def parameters_of(query: GraphQuery | TableQuery) -> dict[str, Parameter]:
     """The parameters of a query by name, in the order in which they stand there.
 
     Raises:
       ParameterError: two of one name have different types.
     """
     found: dict[str, Parameter] = {}
-    for given, is_cursor in _occurrences(query):
+    where = _in_table(query) if isinstance(query, TableQuery) else _in_graph(query)
+    for given, is_cursor in where:
         known = found.get(given.name)
         if known is not None and known.type != given.type:
             raise ParameterError(
@@ -140,8 +144,24 @@ def bind_query(query: GraphQuery, values: Mapping[str, Value]) -> GraphQuery:
             before=_bound(page.before, values),
         ),
         includes=tuple([_bound_include(node, values) for node in query.includes]),
-        order=_bound_order(query.order, values),
+        order=bind_order(query.order, values),
         derived=_bound_derived(query.derived, values),
+    )
+
+
+def bind_table(query: TableQuery, values: Mapping[str, Value]) -> TableQuery:
+    """The table query with canonical values in place of its parameters."""
+    return replace(
+        query,
+        columns=tuple(
+            replace(one, expression=bind_expression(one.expression, values))
+            for one in query.columns
+        ),
+        filter=_bound_filter(query.filter, values),
+        having=_bound_filter(query.having, values),
+        order=bind_order(query.order, values),
+        limit=_bound(query.limit, values),
+        offset=_bound(query.offset, values) or 0,
     )
 
 
@@ -152,16 +172,15 @@ def _bound_include(node: Include, values: Mapping[str, Value]) -> Include:
         limit=_bound(node.limit, values),
         offset=_bound(node.offset, values) or 0,
         includes=tuple([_bound_include(each, values) for each in node.includes]),
-        order=_bound_order(node.order, values),
+        order=bind_order(node.order, values),
         derived=_bound_derived(node.derived, values),
     )
 
 
-def _bound_order(
-    order: tuple[OrderSpec, ...], values: Mapping[str, Value]
-) -> tuple[OrderSpec, ...]:
+def bind_order(order: tuple[OrderSpec, ...], values: Mapping[str, Value]) -> tuple[OrderSpec, ...]:
+    """An order with canonical values in place of its parameters."""
     return tuple(
-        spec if spec.path is not None else replace(spec, key=_bound_expression(spec.key, values))
+        spec if spec.path is not None else replace(spec, key=bind_expression(spec.key, values))
         for spec in order
     )
 
@@ -169,20 +188,22 @@ def _bound_order(
 def _bound_derived(
     derived: tuple[Derived, ...], values: Mapping[str, Value]
 ) -> tuple[Derived, ...]:
-    return tuple(replace(one, value=_bound_expression(one.value, values)) for one in derived)
+    return tuple(replace(one, value=bind_expression(one.value, values)) for one in derived)
 
 
 def _bound_filter(expr: Expr | None, values: Mapping[str, Value]) -> Expr | None:
-    return None if expr is None else _bound_expression(expr, values)
+    return None if expr is None else bind_expression(expr, values)
 
 
 def _bound(given: N | NamedParam | None, values: Mapping[str, Value]) -> N | None:
     return values[given.name] if isinstance(given, NamedParam) else given
 
 
-def _bound_expression(expr: Expr, values: Mapping[str, Value]) -> Expr:
+def bind_expression(expr: Expr, values: Mapping[str, Value]) -> Expr:
+    """An expression with canonical values in place of its parameters."""
+
     def bound(part: Expr) -> Expr:
-        return _bound_expression(part, values)
+        return bind_expression(part, values)
 
     match expr:
         case NamedParam(name=name):
@@ -198,7 +219,21 @@ def _bound_expression(expr: Expr, values: Mapping[str, Value]) -> Expr:
             return map_children(expr, bound)
 
 
-def _occurrences(query: GraphQuery) -> Iterator[tuple[NamedParam, bool]]:
+def _in_table(query: TableQuery) -> Iterator[tuple[NamedParam, bool]]:
+    """Every parameter where it stands; none of them stands for a cursor."""
+    for column in query.columns:
+        yield from _in_expression(column.expression)
+    for condition in (query.filter, query.having):
+        if condition is not None:
+            yield from _in_expression(condition)
+    for spec in query.order:
+        yield from _in_expression(spec.key)
+    for number in (query.limit, query.offset):
+        if isinstance(number, NamedParam):
+            yield number, False
+
+
+def _in_graph(query: GraphQuery) -> Iterator[tuple[NamedParam, bool]]:
     """Every parameter where it stands, and whether it stands for a cursor."""
     page = query.page
     if query.filter is not None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ormdb.ir.columnar import Columnar, NamedColumn
-from ormdb.ir.expr import Expr
+from ormdb.ir.expr import Expr, NamedParam
 from ormdb.ir.graph import AsOf, FanoutBudget, OrderSpec
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.value import Type, Value
@@ -55,8 +55,8 @@ class TableQuery:
     distinct: bool = False
     having: Expr | None = None
     order: tuple[OrderSpec, ...] = ()
-    limit: int | None = None
-    offset: int = 0
+    limit: int | NamedParam | None = None
+    offset: int | NamedParam = 0
     as_of: AsOf | None = None
     budget: FanoutBudget = _USUAL_BUDGET
 

@@ -41,7 +41,7 @@ from ormdb.model.fields import (
     uuid7,
 )
 from ormdb.model.parameter import param
-from ormdb.model.prepared import Prepared
+from ormdb.model.prepared import Prepared, PreparedTable
 from ormdb.model.query import Query
 from ormdb.model.relation import Inclusion, Key, OptionalToOne, Path, ToMany, ToOne
 from ormdb.model.result import Result
@@ -77,6 +77,7 @@ __all__ = [
     "Path",
     "Predicate",
     "Prepared",
+    "PreparedTable",
     "Query",
     "ToMany",
     "ToOne",

@@ -38,13 +38,13 @@ from ormdb.model.drafts import row_of, with_identity
 from ormdb.model.dynamic import classes_from_bundle
 from ormdb.model.entity import Entity
 from ormdb.model.objects import require_identity, row_object
-from ormdb.model.prepared import BoundReads, Prepared
+from ormdb.model.prepared import BoundReads, BoundTableReads, Prepared, PreparedTable
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
 from ormdb.model.stream import Stream
 from ormdb.model.table import Table, Tabular
-from ormdb.session import Answer, AnswerStream, Context, PreparedReads
+from ormdb.session import Answer, AnswerStream, Context, PreparedReads, PreparedTableReads
 
 E = TypeVar("E", bound=Entity)
 R = TypeVar("R")
@@ -94,6 +94,10 @@ class TypedReader(ABC):
     def run_prepare(self, query: GraphQuery) -> PreparedReads:
         """A query whose parameters get their values each time it is run."""
         return BoundReads(self, query)
+
+    def run_prepare_table(self, query: TableQuery) -> PreparedTableReads:
+        """A table query whose parameters get their values each time it is run."""
+        return BoundTableReads(self, query)
 
     @property
     @abstractmethod
@@ -149,12 +153,25 @@ class TypedReader(ABC):
         rows: Result[Any] = Result(answer, found.entity, self._class_named)
         return rows[0] if rows else None
 
-    def prepare(self, query: Query[E] | type[E], *, context: Context | None = None) -> Prepared[E]:
-        """Make a query ready to run again and again, with other values for its `param`s each time.
+    @overload
+    def prepare(
+        self, query: Query[E] | type[E], *, context: Context | None = None
+    ) -> Prepared[E]: ...
+    @overload
+    def prepare(
+        self, query: Tabular[Any, R], *, context: Context | None = None
+    ) -> PreparedTable[R]: ...
+    def prepare(
+        self, query: Query[Any] | type[Any] | Tabular[Any, Any], *, context: Context | None = None
+    ) -> Prepared[Any] | PreparedTable[Any]:
+        """Make a query or a table ready to run again and again, with other values for its `param`s
+        each time.
 
         Raises:
           ParameterError: two of its parameters have one name and different types.
         """
+        if isinstance(query, Tabular):
+            return PreparedTable(query, self.run_prepare_table(query.ir), context)
         return Prepared(_query_of(query), self.run_prepare, self._class_named, context)
 
     def stream(

@@ -4,6 +4,10 @@
     departures = db.prepare(Airport.where(Airport.faa == code).include(Airport.departures))
     departures.fetch(code="JFK")          Result[Airport]
     departures.first(code="LGA")          Airport | None
+    departures.stream(500, code="JFK")    Stream[Airport], so many rows at a time
+
+    late = db.prepare(Flight.where(Flight.origin_faa == code).table(Flight.dep_delay.avg()))
+    late.table(code="JFK")                Table[tuple[float | None]]
 
 A prepared query belongs to the reader that prepared it: to a database, and then every run sees the
 newest commit; to a snapshot or a transaction, and then it ends with that.
@@ -18,16 +22,21 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from ormdb import limits
 from ormdb.errors import NotOneError
-from ormdb.ir.bind import bind_query, check_values, parameters_of
+from ormdb.ir.bind import bind_query, bind_table, check_values, parameters_of
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import GraphQuery
+from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import Type
 from ormdb.model.query import Query
 from ormdb.model.result import Result
-from ormdb.session import Answer, Context, PreparedReads
+from ormdb.model.stream import Stream
+from ormdb.model.table import Table, Tabular
+from ormdb.session import Answer, AnswerStream, Context, PreparedReads, PreparedTableReads
 
 E = TypeVar("E")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Prepared(Generic[E]):
@@ -68,6 +77,16 @@ class Prepared(Generic[E]):
         """
         answer = self._reads.run_fetch(values, context=self._context)
         return Result(answer, self.query.entity, self._classes)
+
+    def stream(self, batch: int = limits.STREAM_BATCH_ROWS, /, **values: object) -> Stream[E]:
+        """Fetch rows one after the other, as `stream` of a database does.
+
+        Args:
+          batch: how many rows are read at a time; given without a name, as names are parameters'.
+          values: those of the parameters.
+        """
+        answers = self._reads.run_stream(values, batch=batch, context=self._context)
+        return Stream(answers, self.query.entity, self._classes)
 
     def first(self, /, **values: object) -> E | None:
         """Return the first row, or None."""
@@ -119,6 +138,48 @@ class Prepared(Generic[E]):
         return f"<Prepared {self.query}>"
 
 
+class PreparedTable(Generic[R_co]):
+    """A table query whose rows are of type `R`, ready to run; made by `prepare` as well."""
+
+    __slots__ = ("_context", "_reads", "query")
+
+    def __init__(
+        self,
+        query: Tabular[Any, R_co],
+        reads: PreparedTableReads,
+        context: Context | None = None,
+    ) -> None:
+        self.query = query
+        self._reads = reads
+        self._context = context
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        return self._reads.parameters
+
+    def asked_by(self, context: Context) -> PreparedTable[R_co]:
+        """The same, asked by somebody else."""
+        return PreparedTable(self.query, self._reads, context)
+
+    def table(self, /, **values: object) -> Table[R_co]:
+        """Read the table with these values.
+
+        Raises:
+          ParameterError: a value is missing, or there is no such parameter.
+          ValueTypeError, ValueRangeError: a value is of another type, or None.
+          BudgetError: it has more groups or rows than the query's budget allows.
+        """
+        return Table(self._reads.run_table(values, context=self._context), self.query.reads)
+
+    def explain(self, /, **values: object) -> Explanation:
+        """Tell how the table is read with these values."""
+        return self._reads.run_explain(values, context=self._context)
+
+    def __repr__(self) -> str:
+        return f"<PreparedTable {self.query}>"
+
+
 class BoundReads:
     """A prepared query that puts the values in place and runs the query that comes out: what it
     means, for readers that know nothing faster (the protocol is `session.PreparedReads`)."""
@@ -145,6 +206,12 @@ class BoundReads:
         """Whether the filter keeps any root."""
         return self._reader.run_exists(self._bound(values), context=context)
 
+    def run_stream(
+        self, values: Mapping[str, object], *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        """Fetch a graph of any size, so many roots at a time."""
+        return self._reader.run_stream(self._bound(values), batch=batch, context=context)
+
     def run_explain(
         self,
         values: Mapping[str, object],
@@ -157,6 +224,39 @@ class BoundReads:
 
     def _bound(self, values: Mapping[str, object]) -> GraphQuery:
         return bind_query(self.query, check_values(self._parameters, values))
+
+
+class BoundTableReads:
+    """`BoundReads` of a table query (the protocol is `session.PreparedTableReads`)."""
+
+    def __init__(self, reader: QueryReader, query: TableQuery) -> None:
+        self.query = query
+        self._reader = reader
+        self._parameters = parameters_of(query)
+
+    @property
+    def parameters(self) -> Mapping[str, Type]:
+        """The types of the parameters, by name."""
+        return {name: one.type for name, one in self._parameters.items()}
+
+    def run_table(
+        self, values: Mapping[str, object], *, context: Context | None = None
+    ) -> TableBlock:
+        """Rows of values."""
+        return self._reader.run_table(self._bound(values), context=context)
+
+    def run_explain(
+        self,
+        values: Mapping[str, object],
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
+    ) -> Explanation:
+        """How it would be read with these values."""
+        return self._reader.run_explain(self._bound(values), analyze=analyze, context=context)
+
+    def _bound(self, values: Mapping[str, object]) -> TableQuery:
+        return bind_table(self.query, check_values(self._parameters, values))
 
 
 class QueryReader(Protocol):
@@ -174,8 +274,22 @@ class QueryReader(Protocol):
         """Whether the query's filter keeps any root."""
         ...
 
+    def run_stream(
+        self, query: GraphQuery, *, batch: int, context: Context | None = None
+    ) -> AnswerStream:
+        """Fetch a graph of any size."""
+        ...
+
+    def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
+        """Rows of values."""
+        ...
+
     def run_explain(
-        self, query: GraphQuery, *, analyze: bool = False, context: Context | None = None
+        self,
+        query: GraphQuery | TableQuery,
+        *,
+        analyze: bool = False,
+        context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched."""
         ...

@@ -223,8 +223,9 @@ class Query(Generic[E]):
                 "order and limit the table itself"
             )
         made, reads = make_columns(columns, self.entity)
+        clauses = {name: part for name, part in self._clauses.items() if name != "page"}
         name = declaration_of(self.entity).name
-        return Tabular(self.entity, TableQuery(entity=name, columns=made, **self._clauses), reads)
+        return Tabular(self.entity, TableQuery(entity=name, columns=made, **clauses), reads)
 
     def _with(self, **changes: Any) -> Query[E]:
         return Query(self.entity, {**self._clauses, **changes})

@@ -93,8 +93,7 @@ def spell_table(query: TableQuery, name: str) -> str:
         *(["distinct()"] if query.distinct else []),
         *([f"having({spell_expression(query.having)})"] if query.having is not None else []),
         *([f"order_by({', '.join(map(spell_order, query.order))})"] if query.order else []),
-        *([f"limit({query.limit})"] if query.limit is not None else []),
-        *([f"offset({query.offset})"] if query.offset else []),
+        *_number_steps(query),
         *([f"as_of({query.as_of!r})"] if query.as_of is not None else []),
         *([f"budget({_spell_budget(query.budget)})"] if query.budget != FanoutBudget() else []),
     ]
@@ -120,7 +119,7 @@ def _filter_steps(query: GraphQuery | Include) -> Iterator[str]:
         yield f"order_by({', '.join(map(spell_order, query.order))})"
 
 
-def _number_steps(page: Page | Include) -> Iterator[str]:
+def _number_steps(page: Page | Include | TableQuery) -> Iterator[str]:
     if page.limit is not None:
         yield f"limit({_spell_place(page.limit)})"
     if page.offset:

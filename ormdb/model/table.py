@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar, overload
 
 from ormdb.errors import QueryError
-from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal, NamedParam
+from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.result import FetchStatistics
 from ormdb.ir.table import TableBlock, TableColumn, TableQuery
@@ -31,7 +31,7 @@ from ormdb.model.clauses import join_predicates, natural
 from ormdb.model.column import Order
 from ormdb.model.predicate import Predicate, require_entity
 from ormdb.model.spelling import spell_table
-from ormdb.model.term import Term
+from ormdb.model.term import Parameter, Term
 
 E = TypeVar("E")
 R_co = TypeVar("R_co", covariant=True)
@@ -65,13 +65,13 @@ class Tabular(Generic[E, R_co]):
         order = (*self.ir.order, *(self._order_of(key) for key in keys))
         return self._with(replace(self.ir, order=order))
 
-    def limit(self, count: int) -> Tabular[E, R_co]:
+    def limit(self, count: int | Parameter[int]) -> Tabular[E, R_co]:
         """Show the first `count` rows."""
-        return self._with(replace(self.ir, limit=_rows(count, "limit")))
+        return self._with(replace(self.ir, limit=natural(count, "limit")))
 
-    def offset(self, count: int) -> Tabular[E, R_co]:
+    def offset(self, count: int | Parameter[int]) -> Tabular[E, R_co]:
         """Leave out the first `count` rows."""
-        return self._with(replace(self.ir, offset=_rows(count, "offset")))
+        return self._with(replace(self.ir, offset=natural(count, "offset")))
 
     def _order_of(self, key: Term[E, Any] | Order[E] | str) -> OrderSpec:
         match key:
@@ -214,13 +214,6 @@ def _usual_name(expression: Expr, number: int) -> str:
             return "_".join((*path, str(unit)))
         case _:
             return f"column{number}"
-
-
-def _rows(count: int, what: str) -> int:
-    found = natural(count, what)
-    if isinstance(found, NamedParam):
-        raise QueryError(f"{what}() of a table takes a number, as tables are not prepared; give it")
-    return found
 
 
 def read_order(text: str) -> OrderSpec:

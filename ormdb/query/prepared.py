@@ -20,9 +20,10 @@ Invariants (held by tests/unit/database/test_prepared.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
 from ormdb.errors import OrmdbError, ParameterError
@@ -34,9 +35,10 @@ from ormdb.ir.bind import (
     value_checker,
     walk_related,
 )
-from ormdb.ir.expr import Call, NamedParam
+from ormdb.ir.expr import Call, Expr, NamedParam
 from ormdb.ir.graph import GraphQuery, Include
 from ormdb.ir.patterns import literal_prefix
+from ormdb.ir.table import TableQuery
 from ormdb.ir.value import IntType, ListType, TextType, Value
 from ormdb.query.cache import PlanCache
 from ormdb.query.plan import QueryPlan
@@ -48,6 +50,11 @@ from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import Layout
 
 Given: TypeAlias = Mapping[str, object]
+Values: TypeAlias = Mapping[str, Value]
+Checkers: TypeAlias = Mapping[str, Callable[[object], Value]]
+Q = TypeVar("Q", bound=GraphQuery | TableQuery)
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 _Key: TypeAlias = tuple[bool, ...]
 
 # Inline checks of what most parameters are; whatever fails one is judged by the whole checker.
@@ -62,32 +69,43 @@ _QUICK_BINDINGS: Final[dict[str, Any]] = {
 }
 
 
-class PreparedQuery:
+class Variant(Protocol[R_co]):
+    """A prepared query with its plan, for the values of which that is the plan."""
+
+    def ready(self, given: Given) -> R_co:
+        """The query with these values, ready to run."""
+        ...
+
+
+class Preparation(ABC, Generic[Q, R]):
     """A query with parameters, and what is known of it for the schema it ran with last."""
 
-    def __init__(self, query: GraphQuery) -> None:
-        """Raises ParameterError if parameters of one name have different types."""
+    def __init__(self, query: Q, cursors: Sequence[str], patterns: Sequence[str]) -> None:
+        """The names are those of what only values can tell: a cursor or none, a pattern with a
+        beginning or without.
+
+        Raises:
+          ParameterError: parameters of one name have different types.
+        """
         self.query = query
         self.parameters: dict[str, Parameter] = parameters_of(query)
-        self._checkers = {name: value_checker(one) for name, one in self.parameters.items()}
-        page = query.page
-        # What only values can tell: a cursor or none, a pattern with a beginning or without.
-        self._cursors = [
-            cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
-        ]
-        self._patterns = _pattern_names(query)
-        self._kept: tuple[Layout | None, int, dict[_Key, _Variant]] = None, 0, {}
+        self.checkers: Checkers = {
+            name: value_checker(one) for name, one in self.parameters.items()
+        }
+        self._cursors = cursors
+        self._patterns = patterns
+        self._kept: tuple[Layout | None, int, dict[_Key, Variant[R]]] = None, 0, {}
 
-    def bound(self, given: Given) -> GraphQuery:
+    def bound(self, given: Given) -> Q:
         """The query with values in place of its parameters.
 
         Raises:
           ParameterError: a value is missing, or there is no such parameter.
           ValueTypeError, ValueRangeError: a value is of another type.
         """
-        return bind_query(self.query, self._checked(given))
+        return self._with(self._checked(given))
 
-    def ready(self, plans: PlanCache, layout: Layout, given: Given) -> ReadyQuery:
+    def ready(self, plans: PlanCache, layout: Layout, given: Given) -> R:
         """The query with these values, ready to run; raises what `bound` raises, and what making
         a plan raises."""
         kept = self._kept
@@ -106,7 +124,7 @@ class PreparedQuery:
 
     def _checked(self, given: Given) -> dict[str, Value]:
         check_names(self.parameters, given)
-        return {name: self._checkers[name](value) for name, value in given.items()}
+        return {name: self.checkers[name](value) for name, value in given.items()}
 
     def _key(self, given: Given) -> _Key:
         patterns = [
@@ -116,48 +134,81 @@ class PreparedQuery:
         return (*[given.get(name) is None for name in self._cursors], *patterns)
 
     def _first(
-        self, plans: PlanCache, layout: Layout, given: Given, variants: dict[_Key, _Variant]
-    ) -> ReadyQuery:
+        self, plans: PlanCache, layout: Layout, given: Given, variants: dict[_Key, Variant[R]]
+    ) -> R:
         """The first run of a variant, which is kept if no parameter is part of the shape."""
         values = self._checked(given)
-        bound = bind_query(self.query, values)
-        try:
-            variant = self._variant(plans, layout, bound, values)
-        except ParameterError:
-            return plans.ready(layout, bound, keep=False)
+        variant = self._variant(plans, layout, values)
+        if variant is None:
+            return self._once(plans, layout, self._with(values))
         variants[self._key(given)] = variant
         return variant.ready(given)
 
-    def _variant(
-        self, plans: PlanCache, layout: Layout, bound: GraphQuery, values: Mapping[str, Value]
-    ) -> _Variant:
-        is_open = {name for name in self._patterns if not literal_prefix(values[name])}
+    def _open_patterns(self, values: Values) -> set[str]:
+        """The patterns that begin with no text to seek."""
+        return {name for name in self._patterns if not literal_prefix(values[name])}
+
+    @abstractmethod
+    def _with(self, values: Values) -> Q:
+        """The query with canonical values in place of its parameters."""
+
+    @abstractmethod
+    def _variant(self, plans: PlanCache, layout: Layout, values: Values) -> Variant[R] | None:
+        """The variant that these values need; None if a parameter is part of the shape."""
+
+    @abstractmethod
+    def _once(self, plans: PlanCache, layout: Layout, bound: Q) -> R:
+        """A query that is taken apart for this run."""
+
+
+class PreparedQuery(Preparation[GraphQuery, ReadyQuery]):
+    """A graph query with parameters."""
+
+    def __init__(self, query: GraphQuery) -> None:
+        """Raises ParameterError if parameters of one name have different types."""
+        page = query.page
+        cursors = [
+            cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
+        ]
+        super().__init__(query, cursors, pattern_names(_filters(query)))
+
+    def _with(self, values: Values) -> GraphQuery:
+        return bind_query(self.query, values)
+
+    def _variant(self, plans: PlanCache, layout: Layout, values: Values) -> QueryVariant | None:
+        bound = self._with(values)
         # Its pages are those of the bound query: of them, the shape says only that they are there.
         template = replace(
             self.query,
             page=bound.page,
             includes=tuple(map(_with_pages_of, self.query.includes, bound.includes)),
         )
-        shaped = take_shape(template, open_patterns=is_open)
+        try:
+            shaped = take_shape(template, open_patterns=self._open_patterns(values))
+        except ParameterError:
+            return None
         plan = plans.plan(layout, bound, shaped.shape)
         # Refuses what does not depend on values any more: the budget, the depth.
         make_ready(bound, replace(shaped, values=take_shape(bound).values), plan)
-        return _Variant(self.query, plan, shaped, self._checkers)
+        return QueryVariant(self.query, plan, shaped, self.checkers)
+
+    def _once(self, plans: PlanCache, layout: Layout, bound: GraphQuery) -> ReadyQuery:
+        return plans.ready(layout, bound, keep=False)
 
 
-class _Variant:
-    """A prepared query with its plan and its binder."""
+class QueryVariant:
+    """A prepared graph query with its plan and its binder."""
 
     def __init__(
         self,
         query: GraphQuery,
         plan: QueryPlan,
         shaped: ShapedQuery,
-        checkers: Mapping[str, Callable[[object], Value]],
+        checkers: Checkers,
     ) -> None:
         self._query = query
         self._plan = plan
-        self._bind = _binder(plan, shaped.values, checkers)
+        self._bind = binder(plan.converters, shaped.values, checkers)
         self._checkers = checkers
         # An int that was given as one fits the keys of an int; other numbers may have none.
         given_types = [one.type if isinstance(one, NamedParam) else None for one in shaped.values]
@@ -242,8 +293,8 @@ def _with_pages_of(node: Include, bound: Include) -> Include:
     )
 
 
-def _pattern_names(query: GraphQuery) -> list[str]:
-    """The parameters that are patterns of like() beside a field."""
+def _filters(query: GraphQuery) -> list[Expr]:
+    """The filters of a query and of its includes."""
     filters = [query.filter]
 
     def gather(nodes: Sequence[Include]) -> None:
@@ -252,9 +303,14 @@ def _pattern_names(query: GraphQuery) -> list[str]:
             gather(node.includes)
 
     gather(query.includes)
+    return [condition for condition in filters if condition is not None]
+
+
+def pattern_names(exprs: Iterable[Expr]) -> list[str]:
+    """The parameters that are patterns of like()."""
     names: dict[str, None] = {}
-    for condition in filters:
-        for node in () if condition is None else walk_related(condition):
+    for expr in exprs:
+        for node in walk_related(expr):
             match node:
                 case Call(name="like", arguments=(_, NamedParam(name=name))):
                     names[name] = None
@@ -263,13 +319,13 @@ def _pattern_names(query: GraphQuery) -> list[str]:
     return list(names)
 
 
-def _binder(
-    plan: QueryPlan, values: Sequence[Value], checkers: Mapping[str, Callable[[object], Value]]
+def binder(
+    converters: Sequence[Callable[[Value], Value]], values: Sequence[Value], checkers: Checkers
 ) -> Callable[[Given], Sequence[Value]]:
-    """The function from what is given by name to the values that the plan wants."""
+    """The function from what is given by name to the values that a plan wants."""
     bindings = dict(_QUICK_BINDINGS)
     parts: list[str] = []
-    for number, (convert, value) in enumerate(zip(plan.converters, values, strict=True)):
+    for number, (convert, value) in enumerate(zip(converters, values, strict=True)):
         if not isinstance(value, NamedParam):
             bindings[f"c{number}"] = convert(value)
             parts.append(f"c{number}")

@@ -25,6 +25,7 @@ from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.execute import Execution
 from ormdb.query.fetch import Reading, no_cursors
+from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage
 
 
@@ -37,12 +38,20 @@ def stream(
       QueryError: the query does not fit the schema, or goes backwards from a cursor.
       BudgetError: a batch is larger than the query's budget allows.
     """
-    if query.page.before is not None:
+    ready = reading.plans.ready(reading.layout, query)
+    return stream_ready(reading, ready, batch=batch, proceed=proceed)
+
+
+def stream_ready(
+    reading: Reading, ready: ReadyQuery, *, batch: int, proceed: Callable[[], None]
+) -> Iterator[GraphAnswer]:
+    """`stream` of a query that is ready to run."""
+    if ready.page.backward:
         raise QueryError("a stream goes forwards; give it a cursor with after instead of before")
     if type(batch) is not int or batch < 1:
         raise QueryError(f"a stream cannot go in batches of {batch!r} rows; give 1 or more")
-    ready = reading.plans.ready(reading.layout, query)
-    spending = Spending(query.budget, reading.clock, cancellation=reading.context.cancellation)
+    budget, cancellation = ready.query.budget, reading.context.cancellation
+    spending = Spending(budget, reading.clock, cancellation=cancellation)
     return _answers(reading, Execution(ready, reading.view, spending), ready.page, batch, proceed)
 
 

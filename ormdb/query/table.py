@@ -9,6 +9,7 @@ Invariants (held by tests/property/test_tables.py):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ormdb.ir.explanation import Limits
@@ -17,23 +18,28 @@ from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import Value
 from ormdb.pulse import heeding
 from ormdb.query.budget import Spending
+from ormdb.query.cache import PlanCache
 from ormdb.query.execute import Execution
 from ormdb.query.fetch import Reading
 from ormdb.query.ready import ReadyQuery, make_ready
+from ormdb.query.shape import PageValues
 from ormdb.query.table_plan import TablePlan
 from ormdb.query.table_run import TableExecution
 from ormdb.query.table_shape import ShapedTable, take_table_shape
 from ormdb.query.trace import Trace
+from ormdb.storage.layout import Layout
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: a prepared query makes one for each run
 class ReadyTable:
-    """A table query with its plan and its values as the plan wants them."""
+    """A table query with its plan, its values as the plan wants them, and its page; never
+    changed."""
 
     query: TableQuery
     plan: TablePlan
     base: ReadyQuery
-    values: list[Value]
+    values: Sequence[Value]
+    page: PageValues
 
 
 def table(reading: Reading, query: TableQuery, *, trace: Trace | None = None) -> TableBlock:
@@ -46,24 +52,40 @@ def table(reading: Reading, query: TableQuery, *, trace: Trace | None = None) ->
       CorruptionError: what is stored contradicts itself.
     """
     started_s = reading.clock.monotonic_s()
-    counters = reading.view.counters
-    before = (counters.calls, counters.keys, counters.bytes)
     shaped = take_table_shape(query)
     if trace is not None:
         trace.plan_was_kept = reading.plans.holds_table(reading.layout, shaped.shape)
-    ready = make_table_ready(reading, query, shaped)
+    ready = make_table_ready(reading.plans, reading.layout, query, shaped)
+    return table_ready(reading, ready, started_s=started_s, trace=trace)
+
+
+def table_ready(
+    reading: Reading,
+    ready: ReadyTable,
+    *,
+    started_s: float | None = None,
+    trace: Trace | None = None,
+) -> TableBlock:
+    """`table` of a query that is ready to run; `started_s` says when it began to be made so."""
+    if started_s is None:
+        started_s = reading.clock.monotonic_s()
+    counters = reading.view.counters
+    before = (counters.calls, counters.keys, counters.bytes)
     spending = Spending(
-        query.budget, reading.clock, started_s=started_s, cancellation=reading.context.cancellation
+        ready.query.budget,
+        reading.clock,
+        started_s=started_s,
+        cancellation=reading.context.cancellation,
     )
     if trace is not None:
-        trace.table = ready.plan, Limits(limit=query.limit, offset=query.offset)
+        trace.table = ready.plan, _limits(ready)
         trace.begin(ready.base, reading.view, spending)
     execution = TableExecution(
         ready.plan,
         Execution(ready.base, reading.view, spending, trace),
         ready.values,
-        limit=query.limit,
-        offset=query.offset,
+        limit=ready.page.limit,
+        offset=ready.page.offset,
     )
     with heeding(spending.check_time):
         values = execution.columns()
@@ -87,18 +109,24 @@ def table(reading: Reading, query: TableQuery, *, trace: Trace | None = None) ->
 
 def plan_table_only(reading: Reading, query: TableQuery, trace: Trace) -> None:
     """Let `trace` see what reading a table would begin with, and read nothing."""
-    ready = make_table_ready(reading, query, take_table_shape(query))
-    trace.table = ready.plan, Limits(limit=query.limit, offset=query.offset)
+    ready = make_table_ready(reading.plans, reading.layout, query, take_table_shape(query))
+    trace.table = ready.plan, _limits(ready)
     trace.begin(ready.base, reading.view, Spending(query.budget, reading.clock))
 
 
-def make_table_ready(reading: Reading, query: TableQuery, shaped: ShapedTable) -> ReadyTable:
+def make_table_ready(
+    plans: PlanCache, layout: Layout, query: TableQuery, shaped: ShapedTable
+) -> ReadyTable:
     """What a table query needs to run, besides a view.
 
     Raises:
       QueryError: the query does not fit the schema, or its budget is none.
     """
-    plan = reading.plans.table_plan(reading.layout, shaped)
+    plan = plans.table_plan(layout, shaped)
     values = [convert(value) for convert, value in zip(plan.converters, shaped.values, strict=True)]
     base = make_ready(shaped.base, shaped.shaped_base, plan.base)
-    return ReadyTable(query, plan, base, values)
+    return ReadyTable(query, plan, base, values, shaped.page)
+
+
+def _limits(ready: ReadyTable) -> Limits:
+    return Limits(limit=ready.page.limit, offset=ready.page.offset)

@@ -21,10 +21,12 @@ Invariants (held by tests/unit/query/test_tables.py):
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ormdb import limits
 from ormdb.errors import LimitError, QueryError
+from ormdb.ir.bind import bind_expression, bind_order
 from ormdb.ir.expr import Aggregate, Expr, FieldRef
 from ormdb.ir.expression_type import check_size, walk
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
@@ -35,6 +37,7 @@ from ormdb.model.spelling import spell_expression
 from ormdb.query.shape import (
     LiteralClass,
     LiteralTaker,
+    PageValues,
     Shape,
     ShapedQuery,
     page_values,
@@ -75,27 +78,51 @@ class ShapedTable:
     shaped_base: ShapedQuery
     parts: TableParts  # with their literals
     values: tuple[Value, ...]  # the filter's are those of the base
+    page: PageValues
 
 
-def take_table_shape(query: TableQuery) -> ShapedTable:
-    """Take a table query apart.
+def take_table_shape(
+    query: TableQuery, *, open_patterns: Container[str] | None = None
+) -> ShapedTable:
+    """Take a table query apart; with `open_patterns` a prepared one, as `take_shape` does.
 
     Raises:
+      ParameterError: it has a parameter that is no value of a shape.
       QueryError: its columns, having or order do not fit each other, or its page is none.
       LimitError: it is too large.
     """
-    page_values(query.limit, query.offset, "the table")
+    page = page_values(query.limit, query.offset, "the table")
     parts = split_table(query)
     base = _base(query, parts)
-    shaped_base = take_shape(base)
-    taker = LiteralTaker()
+    shaped_base = take_shape(base, open_patterns=open_patterns)
+    taker = LiteralTaker(open_patterns=open_patterns)
     shape = TableShape(
         shaped_base.shape,
         bare_parts(taker, parts),
         tuple(taker.classes),
         tuple(taker.kept_classes),
     )
-    return ShapedTable(shape, base, shaped_base, parts, tuple(taker.values))
+    return ShapedTable(shape, base, shaped_base, parts, tuple(taker.values), page)
+
+
+def bind_parts(parts: TableParts, values: Mapping[str, Value]) -> TableParts:
+    """The parts of a prepared query with values in place of its parameters.
+
+    They stay as many as they are: parts that become equal were asked for apart.
+    """
+
+    def bound(exprs: Sequence[Expr]) -> tuple[Expr, ...]:
+        return tuple(bind_expression(expr, values) for expr in exprs)
+
+    aggregates = [one for one in bound(parts.aggregates) if isinstance(one, Aggregate)]
+    return replace(
+        parts,
+        keys=bound(parts.keys),
+        aggregates=tuple(aggregates),
+        outputs=bound(parts.outputs),
+        having=None if parts.having is None else bind_expression(parts.having, values),
+        order=bind_order(parts.order, values),
+    )
 
 
 def _words(expr: Expr) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import random
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from ormdb import limits
 from ormdb.ir.explanation import Explanation
-from ormdb.ir.expr import Expr, InList, Literal, NamedParam, Related
-from ormdb.ir.graph import AsOf, GraphQuery, Include
+from ormdb.ir.expr import Aggregate, Expr, InList, Literal, NamedParam, Related
+from ormdb.ir.graph import AsOf, Derived, GraphQuery, Include, OrderSpec
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.schema import SchemaBundle
@@ -40,7 +41,16 @@ from ormdb.ir.value import (
     UuidType,
     Value,
 )
-from ormdb.session import Answer, AnswerStream, Context, PreparedReads, Reader, Session, Writer
+from ormdb.session import (
+    Answer,
+    AnswerStream,
+    Context,
+    PreparedReads,
+    PreparedTableReads,
+    Reader,
+    Session,
+    Writer,
+)
 
 _TYPES: Final[dict[type, ScalarType]] = {
     bool: BoolType(),
@@ -62,8 +72,10 @@ N = TypeVar("N", int, str)
 class Parametrizer:
     """Puts parameters in place of the literals of one query, and keeps their values."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        """`shared`: literals that are equal in class and value become one parameter."""
         self.values: dict[str, Value] = {}
+        self._known: dict[str, str] | None = {} if shared else None
 
     def query(self, query: GraphQuery) -> GraphQuery:
         """The query with parameters wherever one may stand."""
@@ -79,6 +91,22 @@ class Parametrizer:
                 before=self._taken(page.before, TextType()),
             ),
             includes=tuple(map(self._include, query.includes)),
+            order=self._order(query.order),
+            derived=self._derived(query.derived),
+        )
+
+    def table(self, query: TableQuery) -> TableQuery:
+        """The table query with parameters wherever one may stand."""
+        return replace(
+            query,
+            columns=tuple(
+                replace(one, expression=self._expression(one.expression)) for one in query.columns
+            ),
+            filter=None if query.filter is None else self._expression(query.filter),
+            having=None if query.having is None else self._expression(query.having),
+            order=self._order(query.order),
+            limit=self._taken(query.limit, IntType()),
+            offset=self._taken(query.offset, IntType()) or 0,
         )
 
     def _include(self, node: Include) -> Include:
@@ -88,13 +116,23 @@ class Parametrizer:
             limit=self._taken(node.limit, IntType()),
             offset=self._taken(node.offset, IntType()) or 0,
             includes=tuple(map(self._include, node.includes)),
+            order=self._order(node.order),
+            derived=self._derived(node.derived),
         )
+
+    def _order(self, order: tuple[OrderSpec, ...]) -> tuple[OrderSpec, ...]:
+        return tuple(replace(one, key=self._expression(one.key)) for one in order)
+
+    def _derived(self, derived: tuple[Derived, ...]) -> tuple[Derived, ...]:
+        return tuple(replace(one, value=self._expression(one.value)) for one in derived)
 
     def _taken(self, given: N | NamedParam | None, kind: ScalarType) -> N | NamedParam | None:
         return None if given is None else self._named(given, kind)
 
     def _named(self, value: Value, kind: ScalarType | ListType) -> NamedParam:
         name = f"v{len(self.values)}"
+        if self._known is not None:
+            name = self._known.setdefault(repr((kind, value)), name)
         self.values[name] = value
         return NamedParam(name=name, type=kind)
 
@@ -111,6 +149,12 @@ class Parametrizer:
                 return InList(operand=subject, items=expr.items)
             case Related(filter=inner) if inner is not None:
                 return replace(expr, filter=self._expression(inner))
+            case Aggregate(operand=operand, filter=inner):
+                return replace(
+                    expr,
+                    operand=None if operand is None else self._expression(operand),
+                    filter=None if inner is None else self._expression(inner),
+                )
             case _:
                 return map_children(expr, self._expression)
 
@@ -121,6 +165,7 @@ class PreparedReader:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.prepared: dict[str, PreparedReads] = {}
+        self.tables: dict[str, PreparedTableReads] = {}
         self.reused = 0
 
     @property
@@ -143,8 +188,18 @@ class PreparedReader:
         prepared, values = self._prepared(query)
         return prepared.run_exists(values, context=context)
 
+    def run_prepare_table(self, query: TableQuery) -> PreparedTableReads:
+        return self.reader.run_prepare_table(query)
+
     def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
-        return self.reader.run_table(query, context=context)
+        maker = Parametrizer(shared=len(repr(query)) % 2 == 0)
+        template = maker.table(query)
+        key = repr(template)
+        self.reused += key in self.tables
+        if key not in self.tables:
+            self.tables[key] = self.reader.run_prepare_table(template)
+        self.tables[key].run_table(maker.values, context=context)
+        return self.tables[key].run_table(maker.values, context=context)
 
     def run_explain(
         self,
@@ -161,7 +216,8 @@ class PreparedReader:
     def run_stream(
         self, query: GraphQuery, *, batch: int, context: Context | None = None
     ) -> AnswerStream:
-        return self.reader.run_stream(query, batch=batch, context=context)
+        prepared, values = self._prepared(query)
+        return prepared.run_stream(values, batch=batch, context=context)
 
     def run_get(
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
@@ -213,3 +269,31 @@ class PreparedSession(PreparedWriter):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.session, name)
+
+
+# --- other values ---------------------------------------------------------------------------------
+
+
+def varied(rng: random.Random, values: dict[str, Value]) -> dict[str, Value]:
+    """Other values of the same types for the parameters of a query, some of which fit no more."""
+    return {name: _varied(rng, value, list(values.values())) for name, value in values.items()}
+
+
+def _varied(rng: random.Random, value: Value, others: Sequence[Value]) -> Value:
+    roll = rng.random()
+    if roll < 0.3:
+        return value
+    if isinstance(value, tuple):
+        items = cast("tuple[Value, ...]", value)
+        return items[1:]
+    if roll < 0.6:  # what another parameter has
+        return rng.choice([each for each in others if type(each) is type(value)])
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value - 1 if value > 0 else value + 1
+    if isinstance(value, float | decimal.Decimal):
+        return value * 2
+    if isinstance(value, str) and roll < 0.8:
+        return value[:-1]
+    return value

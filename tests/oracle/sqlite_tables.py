@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef
+from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, NamedParam
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.table import TableQuery
 from ormdb.ir.value import DurationType, FloatType, IntType, RowDict, Type
@@ -76,6 +76,8 @@ class SqliteTables:
             if "parser stack" in str(error):
                 return None  # it nests too deeply for SQLite
             raise
+        assert not isinstance(query.limit, NamedParam)
+        assert not isinstance(query.offset, NamedParam)
         stop = None if query.limit is None else query.offset + query.limit
         kept = [row for row in found if row[-1] == 1][query.offset : stop]
         return [

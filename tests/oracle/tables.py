@@ -31,6 +31,7 @@ from ormdb.ir.expr import (
     FieldRef,
     IsNull,
     Literal,
+    NamedParam,
 )
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.rewrite import map_children
@@ -218,6 +219,8 @@ class NaiveTables:
                 _Group({}, [row], is_row=True) for row in (reversed(rows) if backwards else rows)
             ]
             found = [self._shown(query, one) for one in self._ordered(query, singles)]
+        assert not isinstance(query.limit, NamedParam)
+        assert not isinstance(query.offset, NamedParam)
         stop = None if query.limit is None else query.offset + query.limit
         return found[query.offset : stop]
 

@@ -27,6 +27,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Parameter",
         "Predicate",
         "Prepared",
+        "PreparedTable",
         "Query",
         "Result",
         "SchemaBundle",

@@ -15,8 +15,10 @@ from ormdb import (
     Parameter,
     Predicate,
     Prepared,
+    PreparedTable,
     Query,
     Result,
+    Stream,
     Table,
     Tabular,
     count,
@@ -109,6 +111,13 @@ def parameters(db: TypedSession) -> None:
     assert_type(prepared.one(text="K", number=3), Airport)
     assert_type(prepared.count(text="K", number=3), int)
     assert_type(db.prepare(Airport).exists(), bool)
+    assert_type(prepared.stream(500, text="K", number=3), Stream[Airport])
+    late = count(where=Flight.dep_delay > number)
+    table = Flight.where(Flight.tailnum == text).table(Flight.id, late).limit(number)
+    assert_type(table.having(late > number).offset(number), Tabular[Flight, tuple[int, int]])
+    assert_type(db.prepare(table), PreparedTable[tuple[int, int]])
+    assert_type(db.prepare(table).table(text="N1", number=3), Table[tuple[int, int]])
+    assert_type(db.prepare(table).explain(text="N1", number=3), Explanation)
 
 
 def questions() -> None:

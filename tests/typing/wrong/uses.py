@@ -40,6 +40,7 @@ Plane.where(Plane.engine == param("t", str))  # wrong: an enum compared with its
 Airport.limit(param("t", str))  # wrong: a limit that is no number
 Airport.all().after(param("n", int))  # wrong: a cursor that is no text
 Flight.where(Flight.dep_delay + param("t", str) > 3)  # wrong: a number and a text
+Flight.all().table(Flight.id).limit(param("t", str))  # wrong: a limit that is no number
 
 # --- questions and arithmetic ---
 Flight.where(Flight.id.starts_with("1"))  # wrong: a number asked for its beginning

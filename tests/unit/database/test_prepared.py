@@ -9,7 +9,22 @@ from typing import Any
 import pytest
 
 import ormdb
-from ormdb import Database, Entity, Field, Many, One, Query, field, index, limits, many, one, param
+from ormdb import (
+    Database,
+    Entity,
+    Field,
+    Many,
+    One,
+    Query,
+    Tabular,
+    count,
+    field,
+    index,
+    limits,
+    many,
+    one,
+    param,
+)
 from ormdb.errors import (
     BudgetError,
     ClosedError,
@@ -20,6 +35,7 @@ from ormdb.errors import (
     ValueTypeError,
 )
 from ormdb.session import Cancellation, Context
+from ormdb.testing import assert_max_queries
 
 
 class Team(Entity):
@@ -38,6 +54,7 @@ class Player(Entity):
 
 ID, SCORE, COUNT = param("id", int), param("score", int), param("count", int)
 NICK, CURSOR = param("nick", str), param("cursor", str)
+LEAST = param("least", int)
 
 
 def fill(db: Database) -> None:
@@ -237,3 +254,201 @@ def test_the_plans_hold_no_value_of_a_prepared_query(db: Database) -> None:
         prepared.fetch(score=number, nick=f"p{number}")
     db.fetch(Player.where(Player.score > 3, Player.nick != "x"))
     assert db.statistics().plans.entries == before + 1
+
+
+# --- streams -------------------------------------------------------------------------------------
+
+
+def test_a_prepared_query_is_streamed_with_its_values(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE).order_by(Player.id.desc()))
+    for score, expected in ((20, [8, 7, 6, 5, 4, 3]), (60, [8, 7])):
+        assert ids(prepared.stream(score=score)) == expected
+        batches = list(prepared.stream(2, score=score).batches())
+        assert [len(batch) for batch in batches] == [2] * (len(expected) // 2)
+    limited = db.prepare(Player.order_by(Player.id).limit(COUNT).after(CURSOR))
+    first = limited.fetch(count=3, cursor=None)
+    assert ids(limited.stream(count=3, cursor=first.next_cursor)) == [4, 5, 6]
+
+
+def test_a_prepared_stream_sees_one_commit_and_lets_go_of_it(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE).include(Player.team))
+    before = db.statistics().engine.readers
+    with prepared.stream(3, score=10) as players:
+        first = next(players)
+        db.delete(*(Player.key(number) for number in range(3, 9)))
+        assert first.team is not None
+        assert len(list(players)) == 6
+        assert db.statistics().engine.readers == before
+    assert ids(prepared.stream(score=0)) == [1, 2]
+    prepared.stream(1, score=0).close()
+    assert db.statistics().engine.readers == before
+
+
+def test_a_prepared_stream_refuses_what_a_stream_refuses(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.id > ID).budget(rows=2))
+    open_before = db.statistics().engine.readers
+    for batch in (0, -1):
+        with pytest.raises(QueryError, match="in batches of"):
+            prepared.stream(batch, id=1)
+    with pytest.raises(ParameterError, match="no value for 'id'"):
+        prepared.stream()
+    with pytest.raises(ValueTypeError):
+        prepared.stream(id="1")
+    with pytest.raises(BudgetError):
+        list(prepared.stream(3, id=1))
+    assert len(list(prepared.stream(2, id=1))) == 7
+    back = db.prepare(Player.order_by(Player.score).limit(2).before(CURSOR))
+    cursor = db.fetch(Player.order_by(Player.score).offset(4).limit(2)).previous_cursor
+    with pytest.raises(QueryError, match="goes forwards"):
+        back.stream(cursor=cursor)
+    assert len(list(back.stream(cursor=None))) == 2
+    assert db.statistics().engine.readers == open_before
+
+
+def test_a_prepared_stream_heeds_context_version_and_reader(db: Database) -> None:
+    stop = Cancellation()
+    query = Player.where(Player.score > SCORE)
+    asked = db.prepare(query).asked_by(Context.system(cancellation=stop))
+    players = asked.stream(2, score=0)
+    next(players)
+    stop.cancel()
+    with pytest.raises(ormdb.errors.CancelledError):
+        list(players)
+    then = db.version
+    db.delete(Player.key(8))
+    assert ids(db.prepare(query.as_of(then)).stream(score=60)) == [7, 8]
+    with db.snapshot(as_of=then) as snapshot:
+        assert ids(snapshot.prepare(query).stream(score=60)) == [7, 8]
+        kept = snapshot.prepare(query).stream(1, score=60)
+        next(kept)
+    with pytest.raises(ClosedError):
+        next(kept)
+    with db.transaction() as txn:
+        txn.insert(Player(id=10, nick="p10", score=100, team=None))
+        assert ids(txn.prepare(query).stream(score=60)) == [7, 10]
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def by_team(
+    last: Any = ID, score: Any = SCORE, least: Any = LEAST, limit: Any = COUNT
+) -> Tabular[Player, tuple[str | None, int, int]]:
+    strong = count(where=Player.score > score).named("strong")
+    return (
+        Player.where(Player.id <= last)
+        .table(Player.team[Team.name].named("team"), count(), strong)
+        .having(count() > least)
+        .order_by("team")
+        .limit(limit)
+    )
+
+
+def test_a_prepared_table_runs_with_other_values_each_time(db: Database) -> None:
+    prepared = db.prepare(by_team())
+    assert prepared.parameters.keys() == {"score", "id", "least", "count"}
+    for _ in range(2):
+        found = prepared.table(id=8, score=50, least=1, count=5)
+        assert list(found) == [("blue", 4, 2), ("red", 4, 1)]
+        assert list(prepared.table(id=5, score=0, least=2, count=5)) == [("red", 3, 3)]
+        assert list(prepared.table(id=8, score=90, least=1, count=1)) == [("blue", 4, 0)]
+        assert list(prepared.table(id=8, score=90, least=4, count=1)) == []
+    text = prepared.explain(id=8, score=50, least=1, count=5).to_text()
+    assert "id <= ?" in text
+    assert "count(where=score > ?)" in text
+
+
+def test_a_prepared_table_of_rows_has_a_page_of_parameters(db: Database) -> None:
+    rows = Player.where(Player.nick.like(NICK)).table(Player.id, Player.score)
+    prepared = db.prepare(rows.order_by(Player.score.desc()).limit(COUNT).offset(ID))
+    for _ in range(2):
+        assert list(prepared.table(nick="p%", count=2, id=0)) == [(8, 80), (7, 70)]
+        assert list(prepared.table(nick="p%", count=2, id=7)) == [(1, 10)]
+        assert list(prepared.table(nick="%3", count=2, id=0)) == [(3, 30)]
+        with pytest.raises(QueryError, match="limit of the table is -1"):
+            prepared.table(nick="p%", count=-1, id=0)
+
+
+def test_the_plans_hold_no_value_of_a_prepared_table(db: Database) -> None:
+    before = db.statistics().plans.entries
+    prepared = db.prepare(by_team())
+    for number in range(20):
+        prepared.table(id=number, score=number * 3, least=number % 3, count=number)
+    assert db.statistics().plans.entries == before + 1
+    db.table(by_team(3, 2, 0, 7))
+    assert db.statistics().plans.entries == before + 1
+
+
+def test_parameters_of_a_table_stay_apart_when_their_values_are_equal(db: Database) -> None:
+    low = count(where=Player.score > SCORE).named("low")
+    high = count(where=Player.score > param("high", int)).named("high")
+    prepared = db.prepare(Player.all().table(low, high))
+    assert list(prepared.table(score=30, high=30)) == [(5, 5)]
+    assert list(prepared.table(score=30, high=70)) == [(5, 1)]
+
+
+def test_a_table_that_is_one_for_certain_values_only_is_taken_apart_for_each(db: Database) -> None:
+    shifted = (Player.score + SCORE).named("shifted")
+    prepared = db.prepare(
+        Player.all().table(shifted, count()).order_by(Player.score + 5).limit(COUNT)
+    )
+    assert list(prepared.table(score=5, count=2)) == [(15, 1), (25, 1)]
+    with pytest.raises(QueryError, match="may differ within a group"):
+        prepared.table(score=6, count=2)
+    assert list(prepared.table(score=5, count=1)) == [(15, 1)]
+
+
+def test_a_prepared_table_refuses_values_that_do_not_fit(db: Database) -> None:
+    prepared = db.prepare(Player.where(Player.score > SCORE).table(count()).limit(COUNT))
+    for _ in range(2):
+        with pytest.raises(ParameterError, match="no value for 'count'"):
+            prepared.table(score=1)
+        with pytest.raises(ParameterError, match="no parameter 'more'"):
+            prepared.table(score=1, count=1, more=1)
+        with pytest.raises(ValueTypeError, match="'score'"):
+            prepared.table(score="1", count=1)
+        with pytest.raises(ValueTypeError, match="never true"):
+            prepared.table(score=None, count=1)
+        assert list(prepared.table(score=1, count=3)) == [(8,)]
+    for query in (by_team(), Player.all().table(count()).limit(COUNT)):
+        with pytest.raises(ParameterError, match="prepare the query"):
+            db.table(query)
+
+
+def test_a_prepared_table_heeds_context_version_budget_and_reader(db: Database) -> None:
+    query = Player.where(Player.score > SCORE).table(count())
+    stop = Cancellation()
+    asked = db.prepare(query).asked_by(Context.system(cancellation=stop))
+    assert list(asked.table(score=0)) == [(8,)]
+    stop.cancel()
+    with pytest.raises(ormdb.errors.CancelledError):
+        asked.table(score=0)
+    few = db.prepare(Player.where(Player.score > SCORE).budget(rows=2).table(Player.nick, count()))
+    assert len(few.table(score=60)) == 2
+    with pytest.raises(BudgetError):
+        few.table(score=50)
+    none = db.prepare(Player.where(Player.score > SCORE).budget(time_s=0.0).table(count()))
+    with pytest.raises(BudgetError):
+        none.table(score=50)
+    then = db.version
+    with db.snapshot() as snapshot:
+        mine = snapshot.prepare(query)
+        db.insert(Player(id=9, nick="p9", score=90, team=None))
+        assert list(mine.table(score=0)) == [(8,)]
+    with pytest.raises(ClosedError):
+        mine.table(score=0)
+    past = db.prepare(Player.where(Player.score > SCORE).as_of(then).table(count()))
+    assert list(past.table(score=0)) == [(8,)]
+    assert list(db.prepare(query).table(score=0)) == [(9,)]
+    with db.transaction() as txn:
+        own = txn.prepare(query)
+        txn.insert(Player(id=10, nick="p10", score=100, team=None))
+        assert list(own.table(score=0)) == [(10,)]
+
+
+def test_a_watched_prepared_table_and_stream_answer_alike(db: Database) -> None:
+    table, rows = db.prepare(by_team()), db.prepare(Player.where(Player.score > SCORE))
+    values = {"id": 8, "score": 50, "least": 1, "count": 5}
+    quiet = list(table.table(**values)), ids(rows.stream(score=50))
+    with assert_max_queries(db, 2):
+        assert (list(table.table(**values)), ids(rows.stream(score=50))) == quiet
