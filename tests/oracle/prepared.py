@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from ormdb import limits
 from ormdb.ir.explanation import Explanation
@@ -284,8 +284,8 @@ def _varied(rng: random.Random, value: Value, others: Sequence[Value]) -> Value:
     if roll < 0.3:
         return value
     if isinstance(value, tuple):
-        items = cast("tuple[Value, ...]", value)
-        return items[1:]
+        items: Sequence[Value] = value
+        return tuple(items[1:])
     if roll < 0.6:  # what another parameter has
         return rng.choice([each for each in others if type(each) is type(value)])
     if isinstance(value, bool):
