@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ormdb
-from ormdb import Database, Prepared
+from ormdb import Database, Query
 from ormdb.catalog.text import bundle_from_text
 from ormdb.errors import QueryError
 from ormdb.ir.expr import FieldRef
@@ -199,16 +199,14 @@ def test_a_page_of_a_long_list_reads_no_more_than_it_shows(database: Database) -
 def test_a_prepared_query_takes_the_way_that_each_of_its_values_allows(database: Database) -> None:
     ticket: Any = classes_from_bundle(database.schema)["Ticket"]
     state, rank = ormdb.param("state", str), ormdb.param("rank", int)
-    prepared: Prepared[Any] = database.prepare(
-        ticket.where(ticket.state == state, ticket.rank == rank)
-    )
+    asked: Query[Any] = ticket.where(ticket.state == state, ticket.rank == rank)
+    prepared = database.prepare(asked)
     for wanted in ("open", "closed", "open"):
         expected = [row["id"] for row in rows() if (row["state"], row["rank"]) == (wanted, 3)]
         assert [row.id for row in prepared.fetch(state=wanted, rank=3)] == expected
     words = ormdb.param("words", str)
-    search: Prepared[Any] = database.prepare(
-        ticket.where(ticket.owner.matches(words, also=ticket.notes))
-    )
+    searched: Query[Any] = ticket.where(ticket.owner.matches(words, also=ticket.notes))
+    search = database.prepare(searched)
     assert [row.id for row in search.fetch(words="delay york")] == [0, 50, 100, 150, 200, 250]
     assert [row.id for row in search.fetch(words="7 york")] == [7]
     assert list(search.fetch(words="the")) == []
