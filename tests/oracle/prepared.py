@@ -283,9 +283,8 @@ def _varied(rng: random.Random, value: Value, others: Sequence[Value]) -> Value:
     roll = rng.random()
     if roll < 0.3:
         return value
-    if isinstance(value, tuple):
-        items: Sequence[Value] = value
-        return tuple(items[1:])
+    if type(value) not in _TYPES:  # a list
+        return value[1:]
     if roll < 0.6:  # what another parameter has
         return rng.choice([each for each in others if type(each) is type(value)])
     if isinstance(value, bool):
