@@ -2,7 +2,7 @@
 
     Flight(dep_delay=3, origin=Airport.key("JFK"))
 
-    columns     dep_delay  (3,)
+    values      dep_delay  3
     relations   origin     Key, which the insert turns into origin_faa="JFK"
     id          left to its default: reading it raises until a fetch brings it
 
@@ -17,7 +17,7 @@ Invariants (held by tests/unit/model/test_drafts.py):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ormdb import limits
 from ormdb.errors import RequiredError, SchemaError, UsageError
@@ -30,6 +30,8 @@ from ormdb.model.declaration import (
     declaration_of,
 )
 from ormdb.model.objects import (
+    ALONE,
+    NO_RELATIONS,
     NOT_LOADED,
     ObjectNode,
     ObjectState,
@@ -39,8 +41,6 @@ from ormdb.model.objects import (
 )
 from ormdb.model.relation import Key, foreign_values
 
-_NO_RELATIONS: Final[Mapping[str, object]] = {}
-
 
 class DraftNode(ObjectNode):
     """The node of one object that a program made."""
@@ -49,9 +49,9 @@ class DraftNode(ObjectNode):
     is_draft = True
 
     def __init__(
-        self, entity: type, columns: Mapping[str, Sequence[Value]], relations: Mapping[str, object]
+        self, entity: type, values: Mapping[str, Value], relations: Mapping[str, object]
     ) -> None:
-        super().__init__(columns)
+        super().__init__(values)
         self.entity = entity
         self.relations = relations
 
@@ -72,7 +72,7 @@ class DraftNode(ObjectNode):
         return [name for name, found in self.relations.items() if not isinstance(found, Key)]
 
     def related_keys(self) -> Mapping[str, object]:
-        shown = {name: self.related(name, 0) for name in self.relations}
+        shown = {name: self.related(name, ALONE) for name in self.relations}
         return {name: self.relations[name] for name, one in shown.items() if one is NOT_LOADED}
 
     def take_apart(self, of: ObjectState) -> tuple[Any, ...]:
@@ -95,15 +95,15 @@ def fill_draft(made: ObjectState, values: Mapping[str, object]) -> None:
         if len(declaration.plans) >= limits.GENERATED_CODE_ENTRIES_MAX:
             declaration.plans.clear()
         declaration.plans[names] = plan
-    columns: dict[str, tuple[Value]] = {}
+    fields: dict[str, Any] = {}
     relations: dict[str, object] = {}
     for (name, is_relation), value in zip(plan, values.values(), strict=True):
         if is_relation:
             relations[name] = value
         else:
-            columns[name] = (value,)
-    set_node(made, DraftNode(kind, columns, relations))
-    set_at(made, 0)
+            fields[name] = value
+    set_node(made, DraftNode(kind, fields, relations))
+    set_at(made, ALONE)
 
 
 def row_of(of: ObjectState) -> RowDict:
@@ -112,23 +112,23 @@ def row_of(of: ObjectState) -> RowDict:
     if isinstance(node, DraftNode):
         return _row_of(node)
     computed = declaration_of(type(of)).computed_names
-    return {name: column[at] for name, column in node.columns.items() if name not in computed}
+    return {name: value for name, value in node.values_at(at).items() if name not in computed}
 
 
 def with_identity(of: ObjectState, identity: tuple[Value, ...]) -> Any:
     """Return the object with the identity that its insert gave it."""
     kind = type(of)
-    columns = dict(of.__ormdb_node__.columns)
-    for name, value in zip(declaration_of(kind).identity_names(), identity, strict=True):
-        columns.setdefault(name, (value,))
     node = of.__ormdb_node__
-    relations = node.relations if isinstance(node, DraftNode) else _NO_RELATIONS
-    return new_object(kind, DraftNode(kind, columns, relations))
+    fields = node.values_at(of.__ormdb_at__)
+    for name, value in zip(declaration_of(kind).identity_names(), identity, strict=True):
+        fields.setdefault(name, value)
+    relations = node.relations if isinstance(node, DraftNode) else NO_RELATIONS
+    return new_object(kind, DraftNode(kind, fields, relations))
 
 
 def _row_of(node: DraftNode) -> RowDict:
     declaration = declaration_of(node.entity)
-    row: RowDict = {name: column[0] for name, column in node.columns.items()}
+    row: RowDict = dict(node.columns)
     for name, encode in _encoders(declaration).items():
         value = row.get(name)
         if value is not None:
@@ -241,5 +241,5 @@ def _given_by_key(declared: DeclaredField | DeclaredOne, names: tuple[str, ...])
     return bool(foreign) and set(foreign) <= set(names)
 
 
-def _restore(kind: type, columns: dict[str, tuple[Value]], relations: dict[str, object]) -> object:
-    return new_object(kind, DraftNode(kind, columns, relations))
+def _restore(kind: type, values: dict[str, Value], relations: dict[str, object]) -> object:
+    return new_object(kind, DraftNode(kind, values, relations))

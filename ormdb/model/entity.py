@@ -47,6 +47,7 @@ from ormdb.model.objects import (
     ObjectState,
     hash_object,
     object_dict,
+    read_field,
     same_object,
     show_object,
 )
@@ -233,7 +234,7 @@ class Entity(ObjectState, metaclass=EntityMeta, abstract=True):
                 if declared is not None and declared.attribute != name:
                     return getattr(self, declared.attribute)
                 if name in node.columns:
-                    return node.columns[name][at]
+                    return read_field(self, name)
                 found = node.related(name, at)
                 if found is not NOT_LOADED:
                     return found

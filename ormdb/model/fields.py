@@ -45,7 +45,7 @@ from ormdb.model.declaration import (
     DefaultOf,
     Descending,
 )
-from ormdb.model.objects import ObjectState, field_not_loaded, read_relation
+from ormdb.model.objects import ALONE, ObjectState, field_not_loaded, read_relation
 from ormdb.model.relation import Key, OptionalToOne, ToMany, ToOne
 
 E = TypeVar("E")
@@ -93,10 +93,13 @@ class Field(Marker, Generic[V]):
     def __get__(self, instance: ObjectState | None, owner: type[Any]) -> Any:
         if instance is None:
             return self._column
+        at = instance.__ormdb_at__
         try:
-            value = instance.__ormdb_node__.columns[self._name][instance.__ormdb_at__]
+            value = instance.__ormdb_node__.columns[self._name]
         except KeyError as error:
             raise field_not_loaded(instance, self._name) from error
+        if at != ALONE:
+            value = value[at]
         if value is None or self._plain:
             return value
         return self._decoded(value)

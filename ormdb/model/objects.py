@@ -7,8 +7,8 @@
     flight.plane      node.related("plane", at)                  an object, None, or not loaded
 
 An object is two slots, whatever its number of fields; nothing is converted before it is read.
-It keeps the whole answer alive in return.  Objects made by a program, and those that come out of a
-pickle, have a node of their own.
+It keeps the whole answer alive in return.  Objects made by a program, those of a single row, and
+those that come out of a pickle have a node of their own, whose columns are values: `at` is ALONE.
 
 Invariants (held by tests/unit/model/test_objects.py):
   1. Objects are equal exactly when they are of one class and have one identity.
@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from ormdb.errors import NotLoadedError, UsageError
@@ -36,6 +37,8 @@ class _NotLoaded:
 
 
 NOT_LOADED: Final = _NotLoaded()
+ALONE: Final = -1  # the position of an object whose node holds its values, not columns
+NO_RELATIONS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class ObjectNode(ABC):
@@ -44,8 +47,14 @@ class ObjectNode(ABC):
     __slots__ = ("columns",)
     is_draft = False
 
-    def __init__(self, columns: Mapping[str, Sequence[Value]]) -> None:
+    def __init__(self, columns: Mapping[str, Any]) -> None:
         self.columns = columns
+
+    def values_at(self, at: int) -> RowDict:
+        """The loaded fields of the object at a position."""
+        if at == ALONE:
+            return dict(self.columns)
+        return {name: column[at] for name, column in self.columns.items()}
 
     @abstractmethod
     def identity_at(self, at: int) -> tuple[Value, ...] | None:
@@ -66,23 +75,23 @@ class ObjectNode(ABC):
     def take_apart(self, of: ObjectState) -> tuple[Any, ...]:
         """How pickle makes the object again: from its own values and those related to it."""
         at = of.__ormdb_at__
-        fields = {name: column[at] for name, column in self.columns.items()}
+        fields = self.values_at(at)
         relations = {name: self.related(name, at) for name in self.related_names()}
         return _restore, (type(of), fields, relations, self.identity_at(at))
 
 
 class DetachedNode(ObjectNode):
-    """The node of one object that belongs to no answer: it came out of a pickle."""
+    """The node of one object that stands alone: a single row, or out of a pickle."""
 
     __slots__ = ("_identity", "_relations")
 
     def __init__(
         self,
-        columns: Mapping[str, Sequence[Value]],
+        values: Mapping[str, Value],
         identity: tuple[Value, ...] | None,
         relations: Mapping[str, object],
     ) -> None:
-        self.columns = columns
+        self.columns = values
         self._identity = identity
         self._relations = relations
 
@@ -101,7 +110,7 @@ class ObjectState:
 
     __slots__ = ("__ormdb_at__", "__ormdb_node__")
 
-    __ormdb_at__: int
+    __ormdb_at__: int  # ALONE where the node is of this object alone
     __ormdb_node__: ObjectNode
 
 
@@ -111,11 +120,11 @@ set_node: Final[Callable[[object, ObjectNode], None]] = ObjectState.__dict__[
 ].__set__
 
 
-def new_object(kind: type[Any], node: ObjectNode, at: int = 0) -> Any:
-    """Return a new object of an entity class."""
+def new_object(kind: type[Any], node: ObjectNode) -> Any:
+    """Return a new object of an entity class, the only one of its node."""
     made: Any = object.__new__(kind)
     set_node(made, node)
-    set_at(made, at)
+    set_at(made, ALONE)
     return made
 
 
@@ -125,10 +134,12 @@ def read_field(of: ObjectState, name: str) -> Value:
     Raises:
       NotLoadedError: it was not loaded, or the row has no value for it yet.
     """
+    at = of.__ormdb_at__
     try:
-        return of.__ormdb_node__.columns[name][of.__ormdb_at__]
+        column = of.__ormdb_node__.columns[name]
     except KeyError as error:
         raise field_not_loaded(of, name) from error
+    return column if at == ALONE else column[at]
 
 
 def read_relation(of: ObjectState, name: str, spelling: str) -> Any:
@@ -196,7 +207,7 @@ def show_object(of: ObjectState) -> str:
     node, at = of.__ormdb_node__, of.__ormdb_at__
     named = {declared.name: attribute for attribute, declared in _attributes(type(of))}
     parts = [
-        f"{named.get(name, name)}={spell_value(column[at])}"
+        f"{named.get(name, name)}={spell_value(column if at == ALONE else column[at])}"
         for name, column in itertools.islice(node.columns.items(), _FIELDS_SHOWN)
     ]
     if len(node.columns) > _FIELDS_SHOWN:
@@ -212,7 +223,7 @@ def show_object(of: ObjectState) -> str:
 def object_dict(of: ObjectState) -> RowDict:
     """Return the loaded fields and relations of an object as nested dicts."""
     node, at = of.__ormdb_node__, of.__ormdb_at__
-    found: RowDict = {name: column[at] for name, column in node.columns.items()}
+    found = node.values_at(at)
     for name in node.related_names():
         related = node.related(name, at)
         if isinstance(related, tuple):
@@ -223,9 +234,8 @@ def object_dict(of: ObjectState) -> RowDict:
 
 
 def row_object(kind: type[Any], row: RowDict, identity: tuple[Value, ...]) -> Any:
-    """Return an object of a whole row."""
-    columns = {name: (value,) for name, value in row.items()}
-    return new_object(kind, DetachedNode(columns, identity, {}))
+    """Return an object of a whole row, whose dict becomes its own."""
+    return new_object(kind, DetachedNode(row, identity, NO_RELATIONS))
 
 
 def _attributes(kind: type) -> Iterable[tuple[str, Any]]:
@@ -250,5 +260,4 @@ def _restore(
     relations: dict[str, object],
     identity: tuple[Value, ...] | None,
 ) -> object:
-    columns = {name: (value,) for name, value in fields.items()}
-    return new_object(kind, DetachedNode(columns, identity, relations))
+    return new_object(kind, DetachedNode(fields, identity, relations))

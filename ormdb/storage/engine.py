@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 Item: TypeAlias = tuple[bytes, bytes]
 Durability: TypeAlias = Literal["full", "relaxed", "none"]
@@ -54,7 +54,14 @@ class SpaceStatistics:
 
 
 class ReadTransaction(Protocol):
-    """A snapshot."""
+    """A snapshot.
+
+    Attributes:
+      notes: what was found out about the commit that this sees, shared by all snapshots of it, for
+        whoever would find out the same each time; None where there is no such place.
+    """
+
+    notes: dict[str, Any] | None
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
         """The value of each key of a map, or None."""

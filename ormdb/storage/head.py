@@ -26,6 +26,7 @@ from ormdb.storage.layout import META
 
 FORMAT: Final = 1
 _HEAD_KEY: Final = b"head"
+_NOTED: Final = "head"  # of a commit: every call begins by asking for it
 COUNTER_PREFIX: Final = b"counter/"
 _SEAL_BYTES: Final = 4
 COUNTER_BYTES: Final = 8 + _SEAL_BYTES
@@ -54,14 +55,17 @@ def read_head(txn: ReadTransaction) -> Head | None:
       FormatError: the file was written by a newer ormdb.
       CorruptionError: the head is damaged.
     """
+    notes = txn.notes
+    if notes is not None:
+        noted: Head | None = notes.get(_NOTED)
+        if noted is not None:
+            return noted
     data = txn.get_many(META, (_HEAD_KEY,))[0]
     if data is None:
         return None
-    known = _newest_read
-    if known is not None and known[0] == data:
-        return known[1]
     head = _decode_head(data)
-    _remember(data, head)
+    if notes is not None:
+        notes[_NOTED] = head
     return head
 
 
@@ -90,15 +94,6 @@ def _decode_head(data: bytes) -> Head:
         horizon=horizon,
         database_id=database_id,
     )
-
-
-# The head read last, by its bytes: a reader at the same commit need not decode it again.
-_newest_read: tuple[bytes, Head] | None = None
-
-
-def _remember(data: bytes, head: Head) -> None:
-    global _newest_read  # noqa: PLW0603  # one tuple, replaced as a whole
-    _newest_read = (data, head)
 
 
 def write_head(txn: WriteTransaction, head: Head) -> None:

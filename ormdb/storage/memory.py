@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from ormdb import limits
 from ormdb.errors import BusyError, ClosedError, ThreadError, UsageError
@@ -46,7 +46,13 @@ _NOBODY: Final = object()
 class MemoryReadTransaction:
     """A snapshot: the mapping as it was."""
 
-    def __init__(self, engine: MemoryEngine, spaces: Mapping[str, SortedBlocks]) -> None:
+    def __init__(
+        self,
+        engine: MemoryEngine,
+        spaces: Mapping[str, SortedBlocks],
+        notes: dict[str, Any] | None = None,
+    ) -> None:
+        self.notes = notes
         self._engine = engine
         self._spaces = spaces
         self._is_open = True
@@ -299,7 +305,8 @@ class MemoryEngine:
     """Spaces that live as long as the engine is open."""
 
     def __init__(self, *, writer_wait_s: float = limits.WRITER_WAIT_S_MAX) -> None:
-        self._spaces: Mapping[str, SortedBlocks] = MappingProxyType({})
+        # What the newest commit left, and what was noted of it: one tuple, replaced as a whole.
+        self._newest: tuple[Mapping[str, SortedBlocks], dict[str, Any]] = _nothing()
         self._writer_wait_s = writer_wait_s
         self._writer = threading.Lock()
         self._writer_thread: int | None = None
@@ -310,7 +317,7 @@ class MemoryEngine:
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
-        return f"<MemoryEngine {state} spaces={len(self._spaces)} readers={self._readers}>"
+        return f"<MemoryEngine {state} spaces={len(self.published())} readers={self._readers}>"
 
     @property
     def path(self) -> str | None:
@@ -324,7 +331,7 @@ class MemoryEngine:
         self.check_open()
         with self._counting:
             self._readers += 1
-        return MemoryReadTransaction(self, self._spaces)
+        return MemoryReadTransaction(self, *self._newest)
 
     def begin_write(self, *, wait_s: float | None = None) -> MemoryWriteTransaction:
         self.check_open()
@@ -357,7 +364,7 @@ class MemoryEngine:
             target = LmdbEngine.open(path, durability="full")
             try:
                 txn = target.begin_write()
-                for name, blocks in sorted(self._spaces.items()):
+                for name, blocks in sorted(self.published().items()):
                     space = Space(name, blocks.duplicate_bytes)
                     for items in source.scan(space):
                         txn.put_many(space, items, append=True)
@@ -376,15 +383,15 @@ class MemoryEngine:
 
     def statistics(self) -> EngineStatistics:
         self.check_open()
-        used = sum(blocks.bytes for blocks in self._spaces.values())
-        details = {"commits": self._commits, "spaces": len(self._spaces)}
+        used = sum(blocks.bytes for blocks in self.published().values())
+        details = {"commits": self._commits, "spaces": len(self.published())}
         return EngineStatistics(
             map_bytes=used, used_bytes=used, readers=self._readers, details=details
         )
 
     def close(self) -> None:
         self._is_open = False
-        self._spaces = MappingProxyType({})
+        self._newest = _nothing()
 
     # --- for its transactions -------------------------------------------------------------
 
@@ -395,11 +402,11 @@ class MemoryEngine:
 
     def published(self) -> Mapping[str, SortedBlocks]:
         """What the newest commit left."""
-        return self._spaces
+        return self._newest[0]
 
     def publish(self, spaces: Mapping[str, SortedBlocks]) -> None:
         """Let readers that begin from now on see these spaces."""
-        self._spaces = MappingProxyType(spaces)
+        self._newest = MappingProxyType(spaces), {}
         self._commits += 1
 
     def writer_ended(self) -> None:
@@ -411,6 +418,10 @@ class MemoryEngine:
         """Count one snapshot less."""
         with self._counting:
             self._readers -= 1
+
+
+def _nothing() -> tuple[Mapping[str, SortedBlocks], dict[str, Any]]:
+    return MappingProxyType({}), {}
 
 
 def _positions(

@@ -86,6 +86,7 @@ class CountingReadTransaction:
     """A snapshot whose calls are counted."""
 
     def __init__(self, inner: ReadTransaction, tally: _Tally) -> None:
+        self.notes = inner.notes
         self._inner = inner
         self._tally = tally
 

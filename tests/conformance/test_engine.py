@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from ormdb import limits
 from ormdb.errors import ClosedError, UsageError
 from ormdb.storage.engine import Item, ReadTransaction, Space
+from ormdb.storage.lmdb.engine import LmdbEngine
 from tests.conformance.engines import (
     INDEX,
     NUMBERS,
@@ -64,6 +69,46 @@ def test_many_snapshots_each_see_their_own_commit(place: Place) -> None:
     for number, snapshot in enumerate(snapshots):
         assert [item[0] for item in everything(snapshot, ROWS)] == [key(n) for n in range(number)]
         snapshot.close()
+
+
+def test_what_is_noted_of_a_commit_is_seen_by_its_snapshots_alone(place: Place) -> None:
+    place.put(ROWS, NUMBERS)
+    engine = place.engine
+    with closing(engine.begin_read()) as before, closing(engine.begin_read()) as beside:
+        if before.notes is not None:
+            before.notes["mark"] = 1
+            assert beside.notes == {"mark": 1}
+        with place.writing() as txn:
+            assert txn.notes is None
+            txn.put_many(ROWS, [(key(1), b"new")])
+        with place.reading() as after:
+            assert after.notes != {"mark": 1}
+        assert before.notes == beside.notes
+
+
+def test_notes_of_a_commit_that_another_process_made_are_new(tmp_path: Path) -> None:
+    path = tmp_path / "noted.ormdb"
+    engine = LmdbEngine.open(path, durability="none")
+    with closing(engine.begin_read()) as before:
+        assert before.notes is not None
+        before.notes["mark"] = 1
+        subprocess.run([sys.executable, "-c", COMMIT, str(path)], check=True)
+        with closing(engine.begin_read()) as after:
+            assert after.notes == {}
+            assert after.get_many(ROWS, [b"from"]) == [b"elsewhere"]
+    engine.close()
+
+
+COMMIT = """
+import sys
+from ormdb.storage.engine import Space
+from ormdb.storage.lmdb.engine import LmdbEngine
+engine = LmdbEngine.open(sys.argv[1], durability="none")
+txn = engine.begin_write()
+txn.put_many(Space("rows/1"), [(b"from", b"elsewhere")])
+txn.commit()
+engine.close()
+"""
 
 
 def test_a_snapshot_serves_any_thread(place: Place) -> None:

@@ -31,7 +31,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import lmdb
 
@@ -68,6 +68,7 @@ class Environment:
         self._is_writing = False
         self._handles: Handles = {}
         self._seen = -1  # the newest transaction whose spaces all have handles
+        self._noted: tuple[int, dict[str, Any]] = (-1, {})  # a transaction, and its notes
         self._unlearned = -1  # so many spaces could not be given handles in time
         self._map_bytes = settings.map_bytes
         self._spaces_room = settings.spaces_room
@@ -343,6 +344,9 @@ class Environment:
         txn_id = raw.id()
         opened = self.readers.add(raw, txn_id, now_s, claim)
         opened.handles = self._handles
+        if txn_id != self._noted[0]:
+            self._noted = (txn_id, {})
+        opened.notes = self._noted[1]
         if txn_id != self._seen:
             opened.is_complete = self._count(raw) == len(self._handles)
             if opened.is_complete:
@@ -478,7 +482,7 @@ class Environment:
     def _reopen_with(self, room: int) -> None:
         self._env.close()
         self._spaces_room = room
-        self._handles, self._seen = {}, -1
+        self._handles, self._seen, self._noted = {}, -1, (-1, {})
         self._env = self._open()
         self.counters["reopens"] += 1
 

@@ -20,7 +20,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import lmdb
 
@@ -49,6 +49,7 @@ class OpenRead:
         "holder",
         "is_complete",
         "lock",
+        "notes",
         "number",
         "owner",
         "raw",
@@ -66,6 +67,7 @@ class OpenRead:
         self.owner: object = None  # the engine that began it
         self.holder: Holder | None = None  # the transaction that reads through it
         self.handles: Handles = {}
+        self.notes: dict[str, Any] | None = None
         self.is_complete = True
         self.ending: Ending | None = None
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Self
+from typing import Any, Self
 
 import lmdb
 
@@ -42,6 +42,8 @@ from ormdb.storage.lmdb.readers import Handle, OpenRead, RawTransaction
 
 class Reads(ABC):
     """What can be read through any open transaction."""
+
+    notes: dict[str, Any] | None = None
 
     @property
     @abstractmethod
@@ -269,7 +271,7 @@ class LmdbReadTransaction(Reads):
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._opened: OpenRead
-        environment.begin_read(self._claim)
+        self.notes = environment.begin_read(self._claim).notes
 
     def _claim(self, opened: OpenRead) -> None:
         self._environment.readers.hold(opened, self)
