@@ -151,7 +151,7 @@ def _see_what_is_left(stage: Stage, writer: Writer, query: GraphQuery) -> None:
     _see(bool(left), writer.run_exists(query), "exists in a transaction", stage, query)
     nodes = list(walk(query.filter)) if query.filter is not None else []
     asks_afar = any(
-        isinstance(node, Related) or (isinstance(node, FieldRef) and len(node.path) > 1)
+        isinstance(node, Related | Aggregate) or (isinstance(node, FieldRef) and len(node.path) > 1)
         for node in nodes
     )
     if not asks_afar:
