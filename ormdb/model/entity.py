@@ -177,7 +177,9 @@ class EntityMeta(type):
                         return Column(cls, (name,), None)
                 if name in declaration.fields:
                     return getattr(cls, declaration.fields[name].attribute)
-            raise AttributeError(f"{cls.__name__} has no field or relation {name!r}")
+            raise AttributeError(
+                f"{cls.__name__} has no field or relation {name!r}", name=name, obj=cls
+            )
 
 
 class Entity(ObjectState, metaclass=EntityMeta, abstract=True):
@@ -238,7 +240,9 @@ class Entity(ObjectState, metaclass=EntityMeta, abstract=True):
                 found = node.related(name, at)
                 if found is not NOT_LOADED:
                     return found
-            raise AttributeError(f"{type(self).__name__} has no field or relation {name!r}")
+            raise AttributeError(
+                f"{type(self).__name__} has no field or relation {name!r}", name=name, obj=self
+            )
 
         def __setattr__(self, name: str, value: object) -> None:
             refuse_assignment(self, name)

@@ -51,7 +51,7 @@ def spell_value(value: Any) -> str:
         return "None"
     shown = show_value(value)
     # The kind of these is plain from their spelling.
-    plain = isinstance(value, bool | int | float | str | bytes | list | dict)
+    plain = isinstance(value, bool | int | float | str | bytes | tuple | list | dict)
     return shown.partition(" ")[2] if plain else shown
 
 

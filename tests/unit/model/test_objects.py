@@ -73,6 +73,21 @@ def test_an_object_prints_what_is_loaded_and_counts_what_is_related() -> None:
     assert repr(lga.departures[1]) == "Flight(id=4, dep_delay=8, plane=None)"
 
 
+def test_a_list_prints_as_python_writes_it() -> None:
+    class Tagged(Entity):
+        id: Field[int] = field(identity=True)
+        tags: Field[tuple[str, ...]]
+
+    assert repr(Tagged(id=1, tags=("a", "b"))) == "Tagged(id=1, tags=('a', 'b'))"
+
+
+def test_an_unknown_name_is_told_so_that_python_can_suggest_another() -> None:
+    for owner in (Airport, airports()[0]):
+        with pytest.raises(AttributeError) as caught:
+            _ = owner.nme
+        assert (caught.value.name, caught.value.obj) == ("nme", owner)
+
+
 def test_the_repr_of_a_wide_or_large_row_is_bounded() -> None:
     names = {f"f{n}": Field[str] for n in range(60)}
     body = {"__annotations__": names, "__module__": __name__}
