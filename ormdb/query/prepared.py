@@ -80,9 +80,11 @@ class Variant(Protocol[R_co]):
 class Preparation(ABC, Generic[Q, R]):
     """A query with parameters, and what is known of it for the schema it ran with last."""
 
-    def __init__(self, query: Q, cursors: Sequence[str], patterns: Sequence[str]) -> None:
-        """The names are those of what only values can tell: a cursor or none, a pattern with a
-        beginning or without.
+    def __init__(
+        self, query: Q, cursors: Sequence[str], expressions: Callable[[Q], Iterable[Expr]]
+    ) -> None:
+        """Only values can tell whether there is a cursor, and whether a pattern in one of the
+        expressions has a beginning.
 
         Raises:
           ParameterError: parameters of one name have different types.
@@ -93,7 +95,8 @@ class Preparation(ABC, Generic[Q, R]):
             name: value_checker(one) for name, one in self.parameters.items()
         }
         self._cursors = cursors
-        self._patterns = patterns
+        # A query that nests without end is refused by now.
+        self._patterns = _pattern_names(expressions(query))
         self._kept: tuple[Layout | None, int, dict[_Key, Variant[R]]] = None, 0, {}
 
     def bound(self, given: Given) -> Q:
@@ -170,7 +173,7 @@ class PreparedQuery(Preparation[GraphQuery, ReadyQuery]):
         cursors = [
             cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
         ]
-        super().__init__(query, cursors, pattern_names(_filters(query)))
+        super().__init__(query, cursors, _filters)
 
     def _with(self, values: Values) -> GraphQuery:
         return bind_query(self.query, values)
@@ -306,7 +309,7 @@ def _filters(query: GraphQuery) -> list[Expr]:
     return [condition for condition in filters if condition is not None]
 
 
-def pattern_names(exprs: Iterable[Expr]) -> list[str]:
+def _pattern_names(exprs: Iterable[Expr]) -> list[str]:
     """The parameters that are patterns of like()."""
     names: dict[str, None] = {}
     for expr in exprs:

@@ -36,7 +36,6 @@ from ormdb.query.prepared import (
     QueryVariant,
     Values,
     binder,
-    pattern_names,
 )
 from ormdb.query.shape import PageValues, page_values
 from ormdb.query.table import ReadyTable, make_table_ready
@@ -50,7 +49,7 @@ class PreparedTableQuery(Preparation[TableQuery, ReadyTable]):
 
     def __init__(self, query: TableQuery) -> None:
         """Raises ParameterError if parameters of one name have different types."""
-        super().__init__(query, (), pattern_names(_expressions(query)))
+        super().__init__(query, (), _expressions)
 
     def _with(self, values: Values) -> TableQuery:
         return bind_table(self.query, values)
