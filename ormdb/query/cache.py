@@ -78,10 +78,7 @@ class PlanCache:
             return known[0]
         generation = self.generation
         sketch = sketch_of(query)
-        try:
-            similar = None if sketch is None else self._similar.get(sketch.key)
-        except TypeError:  # a name that is no text, which the query is refused for below
-            sketch = similar = None
+        similar = None if sketch is None else self._similar.get(sketch.key)
         if sketch is not None and similar is not None and similar.fits(layout, query):
             ready = similar.ready(query, sketch.values)
             self._hits += 1

@@ -127,6 +127,34 @@ def test_few_queries_are_kept_ready(layout: Layout) -> None:
     assert cache.statistics().entries == 1
 
 
+def test_sketches_make_room_for_others_when_there_are_too_many(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "READY_QUERIES_MAX", 2)
+    cache = PlanCache(SystemClock())
+    taken: list[GraphQuery] = []
+
+    def noted(query: GraphQuery) -> object:
+        taken.append(query)
+        return take_shape(query)
+
+    monkeypatch.setattr("ormdb.query.cache.take_shape", noted)
+    queries = [
+        GraphQuery(entity="Flight", filter=compare(op, "delay", 5)) for op in ("<", ">", "==")
+    ]
+    for query in (queries[0], queries[1], queries[0], queries[2], queries[1], queries[2]):
+        cache.ready(layout, replace(query))
+    # The third of them left the first two no room; the second then came as a new one.
+    assert taken == [queries[0], queries[1], queries[2], queries[1]]
+
+
+def test_a_plan_that_cannot_be_kept_is_never_held(layout: Layout) -> None:
+    cache = PlanCache(SystemClock())
+    query = GraphQuery(entity="Flight", filter=IsNull(operand=Literal(value={"a": [1]})))
+    cache.ready(layout, query)
+    assert not cache.holds(layout, query)
+
+
 def test_plans_are_made_again_when_more_is_known_of_the_rows() -> None:
     with open_airline(MemoryEngine(), 30) as database:
         query = GraphQuery(entity="Flight", filter=compare(">", "time", 5))

@@ -129,6 +129,17 @@ def test_an_identity_entry_of_another_row_raises(own_airline: Database) -> None:
         own_airline.run_fetch(query)
 
 
+def test_an_identity_entry_of_a_row_that_is_not_there_raises(own_airline: Database) -> None:
+    _, layout = opened(own_airline)
+    identity = layout.entities["Plane"].identity
+    assert identity is not None
+    own_airline.bulk_load("Flight", [{"id": 901, "origin_code": "JFK", "time": 1, "tail": "ghost"}])
+    put(own_airline, identity.space, (identity.encode_values(["ghost"]), row_key(9_999)))
+    query = GraphQuery(entity="Flight", includes=(Include(relation="plane"),))
+    with pytest.raises(CorruptionError, match=r"leads to a row of Plane that is not there"):
+        own_airline.run_fetch(query)
+
+
 def test_joined_row_keys_are_split_where_they_were_joined() -> None:
     keys = [row_key(number) for number in (5, 1, -7)]
     assert split_ids(b"".join(keys)) == keys
