@@ -7,14 +7,18 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 SUITE ?=
 MINUTES ?= 10
+SEED ?= 0
+COUNT ?= 150
+FLOOR ?= executor
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format types floors tidy soak coverage bench minimum clean
+.PHONY: help demo test check format types floors tidy soak coverage coverage-query mutants bench \
+  minimum clean
 .NOTPARALLEL:
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: $(VENV)/.for-demo ## fetch object graphs out of 367,687 rows of real data
 	@$(BIN)/python -m examples.flights
@@ -46,6 +50,12 @@ coverage: $(VENV)/.for-tests ## lines and branches that the tests never reach
 	$(BIN)/coverage run -m pytest -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+coverage-query: $(VENV)/.for-tests ## branches of ormdb/query that its tests never take; at most 5 %
+	$(BIN)/python -m tests.mutation.branches
+
+mutants: $(VENV)/.for-tests ## small mistakes in the engine that its tests miss: SEED=7 COUNT=150 FLOOR=executor
+	$(BIN)/python -m tests.mutation --seed $(SEED) --count $(COUNT) --floor $(FLOOR)
 
 bench: $(VENV)/.for-bench ## timed beside hand-written sqlite3 and others, in less than 15 minutes
 	$(BIN)/python -m benches

@@ -14,7 +14,8 @@ go on where the suite's last soak ended, because every soak appends to a log:
       {"first_seed": 0, "next_seed": 812, "cases": 40600, "failed_seed": null, ...}
       {"first_seed": 812, "next_seed": 819, "cases": 350, "failed_seed": 819, ...}
 
-The next soak begins at 819.  Setting ORMDB_SEED=819 runs that one seed alone.
+The next soak begins at 819.  Setting ORMDB_SEED=819 runs that one seed alone, and ORMDB_SEED=0-3
+those four.
 
 Invariants (held by tests/unit/test_box.py):
   1. A box that ends with fewer cases than its floor fails its test.
@@ -44,7 +45,8 @@ class Box:
     seconds: float
     cases_min: int
     first_seed: int = 0
-    only_seed: bool = False
+    only_seed: bool = False  # seeds were named, so there is no floor
+    seed_count: int = 1  # of those that were named
     log: Path | None = None
     now_s: Callable[[], float] = time.monotonic
     cases: int = field(default=0, init=False)
@@ -106,7 +108,7 @@ class Box:
 
     def _is_open(self) -> bool:
         if self.only_seed:
-            return self.next_seed == self.first_seed
+            return self.next_seed < self.first_seed + self.seed_count
         elapsed_s = self._elapsed_s()
         if elapsed_s < self.seconds:
             return True
@@ -119,7 +121,15 @@ class Box:
 def open_box(suite: str, *, seconds: float, cases_min: int, folder: Path) -> Box:
     """The box of a suite as the environment wants it; a soak logs below `folder`."""
     if (only := os.environ.get("ORMDB_SEED")) is not None:
-        return Box(suite=suite, seconds=0, cases_min=0, first_seed=int(only), only_seed=True)
+        first, _, last = only.partition("-")
+        return Box(
+            suite=suite,
+            seconds=0,
+            cases_min=0,
+            first_seed=int(first),
+            only_seed=True,
+            seed_count=int(last or first) - int(first) + 1,
+        )
     if (minutes := os.environ.get("ORMDB_SOAK_MINUTES")) is None:
         return Box(suite=suite, seconds=seconds, cases_min=cases_min)
     log = folder / ".soak" / f"{suite}.jsonl"

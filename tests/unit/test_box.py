@@ -86,6 +86,14 @@ def test_the_environment_can_ask_for_one_seed_alone(
     assert list(box.seeds()) == [819]
 
 
+def test_the_environment_can_name_the_first_and_the_last_of_several_seeds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ORMDB_SEED", "3-5")
+    box = open_box("x", seconds=10, cases_min=5, folder=tmp_path)
+    assert list(box.seeds()) == [3, 4, 5]
+
+
 def test_the_environment_can_ask_for_minutes_of_soak(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
