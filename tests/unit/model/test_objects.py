@@ -82,7 +82,8 @@ def test_a_list_prints_as_python_writes_it() -> None:
 
 
 def test_an_unknown_name_is_told_so_that_python_can_suggest_another() -> None:
-    for owner in (Airport, airports()[0]):
+    owners: list[Any] = [Airport, airports()[0]]
+    for owner in owners:
         with pytest.raises(AttributeError) as caught:
             _ = owner.nme
         assert (caught.value.name, caught.value.obj) == ("nme", owner)
