@@ -140,8 +140,32 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """Rows behind the relation at the end of `path` that `parents_min` parents or more may have
+    gathered, by the cheapest of `ways`, and hashed, where that costs less than looking them up."""
+
+    path: tuple[str, ...]
+    ways: tuple[AccessPath, ...]
+    parents_min: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """How the rows that one relation leads to were found for a level of `parents`: looked up by
+    the relation, or gathered and hashed, or hashed before and kept; and what looking up and
+    gathering were expected to cost, in rows read."""
+
+    path: tuple[str, ...]
+    by: Choice["lookup", "hash", "kept"]
+    parents: int
+    lookup_cost: float
+    hash_cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LevelActuals:
-    """What one level took: `rows_read` before its filters, `rows_kept` after them."""
+    """What one level took: `rows_read` before its filters, `rows_kept` after them, and the choices
+    that were made, of whose paths that of the level is the first part."""
 
     rows_read: int
     rows_kept: int
@@ -151,6 +175,7 @@ class LevelActuals:
     keys_read: int
     bytes_read: int
     seconds: float
+    joins: tuple[Joined, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +190,7 @@ class NodeExplanation:
     expansion: Expansion | None = None  # of every other level
     near_filter: FilterPart | None = None
     far_filter: FilterPart | None = None
+    gathering: tuple[Gathering, ...] = ()  # of the level, and of what is asked of related rows
     grouping: Grouping | None = None  # of a table with groups
     columns: tuple[str, ...] = ()  # of a table
     order: Ordering | None = None
@@ -271,6 +297,8 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
         yield "way", _access_text(node.access)
     if node.expansion is not None:
         yield "way", _expansion_text(node.expansion)
+    for gathering in node.gathering:
+        yield "or", _gathering_text(gathering)
     if node.near_filter is not None:
         yield "filter", node.near_filter.condition
     if node.far_filter is not None:
@@ -297,6 +325,8 @@ def _facts(node: NodeExplanation) -> Iterator[tuple[str, str]]:
     yield "calls", f"{node.engine_calls}"
     if node.actual is not None:
         yield "actual", _actual_text(node.actual)
+        for joined in node.actual.joins:
+            yield "joined", _joined_text(joined)
 
 
 def _grouping_facts(grouping: Grouping) -> Iterator[tuple[str, str]]:
@@ -351,6 +381,25 @@ def _expansion_text(expansion: Expansion) -> str:
     if expansion.edge_order:
         text += f", edges by {', '.join(expansion.edge_order)}"
     return text + (", one row of each parent" if expansion.single else "")
+
+
+def _gathering_text(gathering: Gathering) -> str:
+    texts = map(_way_text, gathering.ways)
+    ways = " or ".join(text if text.startswith("via ") else f"by {text}" for text in texts)
+    parents = _counted(gathering.parents_min, "parent")
+    return f"{'.'.join(gathering.path)} gathered {ways} and hashed, for {parents} or more"
+
+
+def _joined_text(joined: Joined) -> str:
+    text = f"{'.'.join(joined.path)} of {_counted(joined.parents, 'parent')}"
+    lookup, gathered = f"{joined.lookup_cost:,.0f}", f"{joined.hash_cost:,.0f}"
+    match joined.by:
+        case "kept":
+            return f"{text} from what was gathered before"
+        case "hash":
+            return f"{text} gathered and hashed: cost {gathered} instead of {lookup}"
+        case "lookup":
+            return f"{text} looked up: cost {lookup} instead of {gathered}"
 
 
 def _order_text(order: Ordering) -> str:

@@ -23,8 +23,7 @@ from typing import TypeAlias
 
 from ormdb.clock import Clock
 from ormdb.ir.canonical import encode_node
-from ormdb.ir.expr import Aggregate, And, Expr, FieldRef, Related
-from ormdb.ir.expression_type import walk
+from ormdb.ir.expr import And, Expr
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.query.access import (
@@ -41,8 +40,15 @@ from ormdb.query.combine import CombinedWay, combined_ways
 from ormdb.query.conditional import conditional_ways, fallbacks
 from ormdb.query.convert import make_converter
 from ormdb.query.cost import Candidate, CostModel
+from ormdb.query.join_plan import Finished, JoinPlanner
 from ormdb.query.kept_pages import page_entities
-from ormdb.query.logical import LogicalNode, build_logical, cannot_fail, plain_logical
+from ormdb.query.logical import (
+    LogicalNode,
+    build_logical,
+    cannot_fail,
+    plain_logical,
+    reads_other_rows,
+)
 from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach, return_slots
 from ormdb.query.plan import (
     Access,
@@ -82,7 +88,7 @@ def compile_query(
     """
     # Literals are taken out in the order in which `take_shape` did: parents first.
     logical = rewrite(layout, build_logical(layout, query, LiteralTaker()))
-    compiler = _Compiler(layout, clock, shape)
+    compiler = _Compiler(layout, clock, shape, statistics)
     ranked = candidates(layout, logical, shape, statistics)
     chosen = choose(ranked).way
     ways = [chosen, *fallbacks([each.way for each in ranked], chosen)]
@@ -154,12 +160,19 @@ def _keyed(entity: EntityLayout, access: Access) -> Iterable[Keyed]:
 class _Compiler:
     """Compiles the nodes of one query."""
 
-    def __init__(self, layout: Layout, clock: Clock, shape: Shape | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        clock: Clock,
+        shape: Shape | None = None,
+        statistics: Statistics = NO_STATISTICS,
+    ) -> None:
         self.layout = layout
         self.clock = clock
         self.nodes: list[NodePlan] = []
         self._params: Parameters = {}
         self._classes = () if shape is None else shape.parameter_classes
+        self._joins = JoinPlanner(layout, statistics, clock, self._classes, self._finished)
 
     def node(self, logical: LogicalNode, slots: Iterable[int] = ()) -> NodePlan:
         """One node and those below it; `slots` are decoded besides what it asks for itself."""
@@ -184,6 +197,10 @@ class _Compiler:
         expand = reach(self.layout, step, self.clock)
         return replace(way.access, source=Source(node, inner, expand, step.name))
 
+    def _finished(self, entity: EntityLayout, way: Way) -> Finished:
+        access = self.access(way)
+        return access, tuple(_keyed(entity, access)), frozenset(access_slots(access))
+
     def converters(self) -> tuple[Callable[[Value], Value], ...]:
         """What makes the stored value of each parameter; one that no condition was left to use
         stays as it is."""
@@ -194,7 +211,9 @@ class _Compiler:
 
     def _node(self, logical: LogicalNode, slots: Iterable[int], number: int) -> NodePlan:
         entity = logical.entity
-        scope = NodeScope(self.layout, entity, self.clock, self._params)
+        # Rows that only lead to others look up what is asked about: or ways would have no end.
+        plan_join = None if number < 0 else self._joins.join
+        scope = NodeScope(self.layout, entity, self.clock, self._params, plan_join)
         near, far = self._filters(scope, logical)
         order = scope.order(logical.order)
         scope.need(slots)
@@ -206,6 +225,11 @@ class _Compiler:
         shown.extend(() if derived is None else derived.names)
         answer = AnswerSource(scope.translator())
         dicts, columns = answer.dicts(names.shown, shown), answer.columns(names.with_identity)
+        if expand is not None and not (logical.limited and not logical.conjuncts):
+            # The first few of each parent are looked up, which ends with them.
+            slots = scope.slots if expand.edge_decoder is None else expand.edge_decoder.slots
+            join = self._joins.join(expand, logical.conjuncts, frozenset(slots))
+            expand = replace(expand, join=join)
         return NodePlan(
             number=number,
             name=logical.name,
@@ -246,7 +270,7 @@ class _Compiler:
         items = logical.conjuncts
         if not items:
             return None, None
-        far = [item for item in items if _reads_other_rows(item)]
+        far = [item for item in items if reads_other_rows(item)]
         if not far:
             return scope.filter(_all_of(items)), None
         near = [
@@ -285,13 +309,6 @@ class _Selection:
 
     shown: tuple[str, ...]
     with_identity: tuple[str, ...]
-
-
-def _reads_other_rows(expr: Expr) -> bool:
-    return any(
-        isinstance(node, Related | Aggregate) or (isinstance(node, FieldRef) and len(node.path) > 1)
-        for node in walk(expr)
-    )
 
 
 def _all_of(items: Sequence[Expr]) -> Expr:

@@ -19,10 +19,12 @@ Invariants (held by tests/unit/query/test_cost.py):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ormdb.ir.expr import And, Expr
+from ormdb.ir.value import Value
 from ormdb.query.access import Asked, Way
 from ormdb.query.combine import AnyWay, CombinedWay, Through
 from ormdb.query.estimate import Estimator
@@ -34,6 +36,12 @@ ENTRY_COST: Final = 0.25  # of an index entry, read with its neighbours
 SCANNED_COST: Final = 0.5  # of a row read with its neighbours
 ROW_COST: Final = 1.0  # of a row read by its key
 SORTED_COST: Final = 0.15  # of a row put in order
+PARENT_COST: Final = 0.7  # of a parent whose children are looked up
+LINKED_COST: Final = 1.0  # of a child that is looked up: its entry and its row in one read
+PLACED_COST: Final = 0.13  # of a parent whose children are gathered
+HASHED_COST: Final = 0.1  # of a gathered row that is asked for its parent
+GROUPED_COST: Final = 0.3  # of one whose parent is here
+KEPT_COST: Final = 0.5  # of one that is kept with the children of its parent, whoever asks next
 PAGE_ROWS: Final = 50.0  # of a page, whose length is not part of a plan
 ROWS_UNKNOWN: Final = 10_000
 UNRESTRICTED_UNKNOWN: Final = 100.0  # how much dearer a way is that no condition restricts
@@ -60,10 +68,17 @@ class CostModel:
             return ROWS_UNKNOWN if known is None else known.rows
 
         self.estimator = Estimator(statistics, layout, row_count=row_count)
+        self._values: Sequence[Value] | None = None
+
+    def knowing(self, values: Sequence[Value]) -> CostModel:
+        """The same model, which knows the values of the parameters."""
+        known = copy(self)
+        known._values = values
+        return known
 
     def ranked(self, asked: Asked, ways: Sequence[Way]) -> list[Candidate]:
         """The ways with their costs, the cheapest first."""
-        kept = self._rows(asked, asked.conjuncts)
+        kept = self.rows(asked, asked.conjuncts)
         found = [self._candidate(asked, way, kept) for way in ways]
         found.sort(key=lambda candidate: candidate.cost)
         return found
@@ -106,11 +121,11 @@ class CostModel:
             )
         if isinstance(way, CombinedWay) and way.through is not None:
             return self._rows_through(way.through)
-        return self._rows(asked, way.covered)
+        return self.rows(asked, way.covered)
 
     def _rows_through(self, through: Through) -> float:
         estimator, step = self.estimator, through.step
-        found = self._rows(through.asked, through.asked.conjuncts)
+        found = self.rows(through.asked, through.asked.conjuncts)
         if step.kind == "to_one":
             return self._children(step.relation, found)
         if step.kind == "to_many":
@@ -130,7 +145,7 @@ class CostModel:
         if isinstance(way, CombinedWay):
             if way.through is not None:
                 there, kept = way.through, way.through.asked.conjuncts
-                cost = self._candidate(there.asked, there.way, self._rows(there.asked, kept)).cost
+                cost = self._candidate(there.asked, there.way, self.rows(there.asked, kept)).cost
                 if self._is_blind(there.asked, there.way):
                     cost *= UNRESTRICTED_UNKNOWN  # or it would go before a plain scan
                 return cost + CALL_COST + rows * ENTRY_COST
@@ -146,7 +161,8 @@ class CostModel:
             case _:
                 return 0.0
 
-    def _rows(self, asked: Asked, conjuncts: tuple[Expr, ...]) -> float:
+    def rows(self, asked: Asked, conjuncts: tuple[Expr, ...]) -> float:
+        """How many rows some of the conjuncts keep."""
         if not conjuncts:
             return self.estimator.count(asked.entity)
-        return self.estimator.rows(asked.entity, And(items=conjuncts))
+        return self.estimator.rows(asked.entity, And(items=conjuncts), self._values)

@@ -142,6 +142,16 @@ def decoded_groups(
     return (rows, row_keys, counts), groups
 
 
+def kept_groups(view: View, entity: EntityLayout, kind: Hashable, keys: Sequence[Any]) -> int:
+    """How many of some keys have a group that is kept."""
+    cache = view.cache
+    shelf = None if cache is None else cache.groups(entity.entity.id, kind, view.version)
+    if shelf is None or shelf.is_empty:
+        return 0
+    young, old = shelf.young, shelf.old
+    return sum(key in young or key in old for key in keys)
+
+
 def _read_rows(
     view: View, entity: EntityLayout, keys: Sequence[bytes], decoder: RowDecoder
 ) -> list[Any]:

@@ -23,26 +23,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, compress, pairwise
 
+from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, sort_in_steps
 from ormdb.query.budget import Spending
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
     Arrange,
+    Gather,
     Level,
+    arranged,
+    children_kind,
     follow_to_many,
     follow_to_one,
     masked,
     owners_of,
     picked,
 )
+from ormdb.query.hash_join import Bounds, Joiner
 from ormdb.query.kept_pages import keep_page
-from ormdb.query.plan import Expand, NodePlan
+from ormdb.query.plan import Expand, NodePlan, RelatedHop
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootPage, RootReader, RootResult
 from ormdb.query.shape import PageValues
 from ormdb.query.sieve import Sieve
 from ormdb.query.trace import Trace
+from ormdb.storage.records import RowDecoder
 from ormdb.storage.views import View
 
 
@@ -73,8 +79,9 @@ class Execution:
         self.spending = spending
         self._pages = ready.pages
         self.note_rows = None if trace is None else trace.note_rows
-        self._sieve = Sieve(view, ready.values, self.note_rows)
+        self._sieve = Sieve(view, ready.values, self.note_rows, self._related)
         self._trace = trace
+        self._made_joiner: Joiner | None = None  # made on demand
         self._ready = ready
         self._roots: RootReader | None = None  # made on demand: roots that are kept need none
 
@@ -146,30 +153,7 @@ class Execution:
     def _expand_to_many(
         self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
     ) -> NodeResult:
-        found = None
-        if expand.ordered_index is not None and page.limit is not None:
-            count = min(page.limit + page.offset, self.spending.children_max)
-            found = first_children(self.view, plan, expand, parents, count)
-        sorted_already = found is not None
-        if found is None:
-            most = self.spending.children_max
-            filtered = plan.filter is not None or plan.far_filter is not None
-            if page.limit is not None and not filtered and expand.row_order:
-                most = min(most, page.limit + page.offset)
-            arrange = None if filtered else self._arrange(plan, expand)
-            found = follow_to_many(
-                self.view,
-                expand.relation,
-                parents,
-                plan.decoder,
-                limit_each=most,
-                limit_all=self.spending.left(
-                    is_answer=not (filtered or page.offset or page.limit is not None)
-                ),
-                arrange=arrange,
-            )
-            sorted_already = expand.row_order or arrange is not None
-        level, counts = found
+        level, counts, sorted_already = self._children(plan, expand, parents, page)
         beat()
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(level.rows))
@@ -193,6 +177,84 @@ class Execution:
         offsets = list(accumulate(counts, initial=0))
         return NodeResult(plan, level, offsets, range(len(level.rows)), [])
 
+    def _children(
+        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+    ) -> tuple[Level, list[int], bool]:
+        """The children of every parent, how many each has, and whether they are in order."""
+        if expand.ordered_index is not None and page.limit is not None:
+            count = min(page.limit + page.offset, self.spending.children_max)
+            found = first_children(self.view, plan, expand, parents, count)
+            if found is not None:
+                return *found, True
+        filtered = plan.filter is not None or plan.far_filter is not None
+        if filtered:
+            found = self._gathered(plan, expand, parents, plan.decoder)
+            if found is not None:
+                return *found, expand.row_order
+        most = self.spending.children_max
+        if page.limit is not None and not filtered and expand.row_order:
+            most = min(most, page.limit + page.offset)
+        arrange = None if filtered else self._arrange(plan, expand)
+        gather = None if filtered or page.limit is not None else self._gather(plan, expand)
+        level, counts = follow_to_many(
+            self.view,
+            expand.relation,
+            parents,
+            plan.decoder,
+            limit_each=most,
+            limit_all=self.spending.left(
+                is_answer=not (filtered or page.offset or page.limit is not None)
+            ),
+            arrange=arrange,
+            gather=gather,
+        )
+        return level, counts, expand.row_order or arrange is not None
+
+    def _gather(self, plan: NodePlan, expand: Expand) -> Gather | None:
+        """What may know a better way to all children of parents of whom none are kept."""
+        if expand.join is None or not expand.join.is_whole:
+            return None
+        return lambda parents: self._gathered(plan, expand, parents)
+
+    def _gathered(
+        self,
+        plan: NodePlan,
+        expand: Expand,
+        parents: Level,
+        decoder: RowDecoder | None = None,
+        arrange: Arrange | None = None,
+    ) -> tuple[Level, list[int]] | None:
+        """Children or edges by a join, if the plan has one and it is cheaper than looking up those
+        that are not kept, as `decoder` and `arrange` have them."""
+        join, spending = expand.join, self.spending
+        if join is None or len(parents.rows) < join.parents_min:
+            return None
+        left = spending.budget.edges - spending.edges
+        if join.is_whole and expand.far is None:
+            left = min(left, spending.budget.rows - spending.rows)
+        kept_as = None if decoder is None else children_kind(expand.relation, decoder, arrange)
+        bounds = Bounds(each=spending.budget.fanout, all=left)
+        found = self._joiner().children(expand, plan.path, parents, kept_as=kept_as, bounds=bounds)
+        if found is not None and arrange is not None and not join.is_whole:
+            return arranged(*found, arrange.positions), found[1]
+        return found
+
+    def _related(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None:
+        """Related rows by a join, for whoever asks about them."""
+        decoder = hop.expand.edge_decoder or hop.decoder
+        kept_as = children_kind(hop.expand.relation, decoder)
+        bounds = Bounds(held=limits.RELATED_ROUND_ROWS_MAX)
+        return self._joiner().children(
+            hop.expand, hop.path, parents, kept_as=kept_as, bounds=bounds
+        )
+
+    def _joiner(self) -> Joiner:
+        if self._made_joiner is None:
+            self._made_joiner = Joiner(
+                self.view, self._ready.values, self._sieve, self.spending, trace=self._trace
+            )
+        return self._made_joiner
+
     def _arrange(self, plan: NodePlan, expand: Expand) -> Arrange | None:
         """The order of a node's children, if it is another than theirs and stays with them."""
         if expand.row_order or not plan.order.is_stored:
@@ -209,7 +271,10 @@ class Execution:
         arrange = None
         if edge_order.keys:  # stored fields of the edges, so that these can be kept in order
             arrange = Arrange(edge_order, lambda edges: self._sieve.positions(edge_order, edges))
-        edges, counts = follow_to_many(
+        joined = None
+        if plan.filter is not None or plan.far_filter is not None:
+            joined = self._gathered(plan, expand, parents, edge_decoder, arrange)
+        edges, counts = joined or follow_to_many(
             self.view,
             expand.relation,
             parents,
@@ -217,6 +282,7 @@ class Execution:
             limit_each=self.spending.children_max,
             limit_all=self.spending.left(is_answer=False),
             arrange=arrange,
+            gather=self._gather(plan, expand),
         )
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(edges.rows))

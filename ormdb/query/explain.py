@@ -17,7 +17,7 @@ Invariants (held by tests/unit/query/test_explain.py):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal as Choice
@@ -29,6 +29,7 @@ from ormdb.ir.explanation import (
     Expansion,
     Explanation,
     FilterPart,
+    Gathering,
     Grouping,
     Limits,
     NodeExplanation,
@@ -58,6 +59,7 @@ from ormdb.query.plan import (
     OrderPlan,
     RelatedHop,
 )
+from ormdb.query.plan import FoldPlan as FoldOfRelated
 from ormdb.query.root_page import RootPage
 from ormdb.query.shape import PageValues
 from ormdb.query.table import plan_table_only, table
@@ -129,6 +131,7 @@ def _root(trace: Trace, run: Run, expected: Expected) -> NodeExplanation:
         entity=node.entity.name,
         engine_calls=root_hops(node, access),
         access=_access(run),
+        gathering=tuple(_gathering(node)),
         near_filter=_filter(node.filter),
         far_filter=_filter(node.far_filter),
         order=_root_order(node.order, access),
@@ -222,6 +225,7 @@ def _include(
         entity=node.entity.name,
         engine_calls=include_hops(node),
         expansion=_expansion(expand),
+        gathering=tuple(_gathering(node)),
         near_filter=_filter(node.filter),
         far_filter=_filter(node.far_filter),
         order=_include_order(node.order, expand),
@@ -317,6 +321,38 @@ def _expansion(expand: Expand) -> Expansion:
     return Expansion(
         kind=expand.kind, steps=tuple(steps), single=expand.single, edge_order=edge_order
     )
+
+
+def _gathering(node: NodePlan) -> Iterator[Gathering]:
+    """What a level may gather: its own rows, and those that its filters, its order and its values
+    ask about."""
+    if node.expand is not None:
+        yield from _gathered(node.expand, (node.relation_name,))
+    asked = [plan.hops for plan in (node.filter, node.far_filter) if plan is not None]
+    asked.append(node.order.hops)
+    if node.derived is not None:
+        asked.append(node.derived.hops)
+    yield from dict.fromkeys(one for hops in asked for one in _gathered_by_hops(hops, ()))
+
+
+def _gathered_by_hops(
+    hops: Sequence[Hop | RelatedHop], before: tuple[str, ...]
+) -> Iterator[Gathering]:
+    for hop in hops:
+        if isinstance(hop, RelatedHop):
+            path = (*before, *hop.path)
+            yield from _gathered(hop.expand, path)
+            if hop.filter is not None:
+                yield from _gathered_by_hops(hop.filter.hops, path)
+            if isinstance(hop.asked, FoldOfRelated):
+                yield from _gathered_by_hops(hop.asked.hops, path)
+
+
+def _gathered(expand: Expand, path: tuple[str, ...]) -> Iterator[Gathering]:
+    join = expand.join
+    if join is not None:
+        ways = tuple(_access_path(join.entity, way.access) for way in join.ways)
+        yield Gathering(path=path, ways=ways, parents_min=join.parents_min)
 
 
 def _forward(relation: RelationLayout) -> Step:

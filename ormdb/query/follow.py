@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
@@ -66,6 +66,10 @@ class Arrange:
 
     order: Hashable
     positions: Callable[[Level], list[int]]
+
+
+# The children of some parents, all of them and in row order; None for whoever looks them up.
+Gather: TypeAlias = Callable[[Level], tuple[Level, list[int]] | None]
 
 
 def arranged(level: Level, counts: Sequence[int], positions: Callable[[Level], list[int]]) -> Level:
@@ -128,21 +132,26 @@ def follow_to_many(
     limit_each: int = sys.maxsize,
     limit_all: int = sys.maxsize,
     arrange: Arrange | None = None,
+    gather: Gather | None = None,
 ) -> tuple[Level, list[int]]:
     """The children of every parent, parent by parent, and how many each has.
 
-    They come in row order, or as `arrange` has them, which is kept with them.
+    They come in row order, or as `arrange` has them, which is kept with them.  `gather` may know
+    a better way to all children of some parents.
     """
     keys = parent_keys(relation, parents)
-    order = None if arrange is None else arrange.order
 
     def read(positions: Sequence[int]) -> Groups:
         whole = len(positions) == len(keys)
         asked = parents if whole else picked(parents, positions)
         wanted = keys if whole else [keys[at] for at in positions]
-        rows, row_keys, counts = _read_children(
-            view, relation, asked, wanted, decoder, limit_each=limit_each, limit_all=limit_all
-        )
+        gathered = None if gather is None else gather(asked)
+        if gathered is not None:
+            (rows, row_keys), counts = (gathered[0].rows, gathered[0].keys), gathered[1]
+        else:
+            rows, row_keys, counts = _read_children(
+                view, relation, asked, wanted, decoder, limit_each=limit_each, limit_all=limit_all
+            )
         if arrange is not None:
             level = arranged(Level(rows, row_keys), counts, arrange.positions)
             rows, row_keys = level.rows, level.keys
@@ -151,13 +160,20 @@ def follow_to_many(
     (rows, row_keys, counts), groups = decoded_groups(
         view,
         relation.source,
-        ("children", relation, decoder, order),
+        children_kind(relation, decoder, arrange),
         keys,
         read,
         limit_each=limit_each,
         limit_all=limit_all,
     )
     return Level(rows, row_keys, groups), counts
+
+
+def children_kind(
+    relation: RelationLayout, decoder: RowDecoder, arrange: Arrange | None = None
+) -> Hashable:
+    """What children are kept as, in the groups of their parents."""
+    return "children", relation, decoder, None if arrange is None else arrange.order
 
 
 def _read_children(
@@ -191,20 +207,20 @@ def recheck_children(
 ) -> None:
     """See that every child's foreign key names the parent under which it was found."""
     # One comparison for all: most parents have few children, and each would cost as much.
-    expected = map(repeat, _referred_by(relation, parents), counts)
-    if _references(relation, rows) != list(chain.from_iterable(expected)):
+    expected = map(repeat, referred_by(relation, parents), counts)
+    if references(relation, rows) != list(chain.from_iterable(expected)):
         raise _misplaced(relation)
 
 
-def _references(relation: RelationLayout, rows: Sequence[Any]) -> Sequence[Any]:
+def references(relation: RelationLayout, rows: Sequence[Any]) -> Sequence[Any]:
     """What each child says of its parent: its row number, or the values of the foreign key."""
     if relation.mode == "value":
         return list(zip(*(_column(rows, slot) for slot in relation.slots), strict=True))
     return _column(rows, relation.relation.slot if relation.mode == "slot" else relation.slots[0])
 
 
-def _referred_by(relation: RelationLayout, parents: Level) -> list[Any]:
-    """What the children of each parent say of it (see `_references`)."""
+def referred_by(relation: RelationLayout, parents: Level) -> list[Any]:
+    """What the children of each parent say of it (see `references`)."""
     if relation.mode == "value":
         return list(zip(*(_column(parents.rows, s) for s in relation.target_slots), strict=True))
     return [number - ROW_NUMBER_BIAS for number in _unpacked(parents.keys)]

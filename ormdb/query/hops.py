@@ -15,6 +15,9 @@ A call is a round trip to an engine that lies across a network.  What a plan say
     each with four times the rows: more calls, as few as the logarithm of the rows looked at
   * rows whose keys were gathered before (a union, an intersection, a way via other rows) are read
     in rounds of KEYS_ROUND_ROWS: a call for each
+  * a level of so many parents that gathering their children is weighed against looking them up
+    counts rows and entries, for each way to gather by at most once: some calls more; what is
+    gathered takes the calls of its way in place of the look-up's
   * a limited include whose index keys are too long to tell their order is read again in full
   * a value that has no key (2.5 beside an indexed int) turns the way to the roots into a scan
   * a value that does not imply the condition of a partial index turns it into another way

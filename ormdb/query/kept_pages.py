@@ -36,7 +36,7 @@ from ormdb.storage.views import View
 
 _KEY_BYTES: Final = 50  # of a row key and its place in a list, about
 # Of these, equal ones ask for the same rows; of others, as lists, a key might hold much.
-_KEPT: Final = frozenset(
+KEPT_CLASSES: Final = frozenset(
     {
         int,
         float,
@@ -73,7 +73,7 @@ def kept_page(ready: ReadyQuery, view: View) -> RootResult | None:
 def keep_page(ready: ReadyQuery, view: View, roots: RootResult) -> None:
     """Keep the roots of a query's page, as they were read."""
     place = _place_of(ready, view)
-    if place is None or not _KEPT.issuperset(map(type, ready.values)):
+    if place is None or not KEPT_CLASSES.issuperset(map(type, ready.values)):
         return
     cache, shelf, key = place
     keys = roots.level.keys

@@ -108,6 +108,14 @@ def cannot_fail(layout: Layout, entity: EntityLayout, expr: Expr) -> bool:
     return True
 
 
+def reads_other_rows(expr: Expr) -> bool:
+    """Whether an expression is about more than the fields of its row."""
+    return any(
+        isinstance(node, Related | Aggregate) or (isinstance(node, FieldRef) and len(node.path) > 1)
+        for node in walk(expr)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What the query says of one node."""

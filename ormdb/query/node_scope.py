@@ -17,8 +17,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from ormdb.clock import Clock
@@ -42,11 +42,13 @@ from ormdb.ir.value import (
     Type,
     UuidType,
 )
+from ormdb.query.logical import conjuncts_of
 from ormdb.query.plan import (
     DerivedPlan,
     Expand,
     FilterPlan,
     FoldPlan,
+    HashJoin,
     Hop,
     OrderPlan,
     RelatedHop,
@@ -81,6 +83,9 @@ KEY_CLASSES: Final[dict[type[Type], type]] = {
 }
 # Per parameter of a query: what gives it its stored form.
 Parameters: TypeAlias = dict[int, FieldDef | Question]
+# How the rows at the end of a step may be gathered, of which these conjuncts are asked and these
+# slots are decoded.
+PlanJoin: TypeAlias = Callable[[Expand, tuple[Expr, ...], frozenset[int]], HashJoin | None]
 
 
 @dataclass(slots=True)
@@ -95,9 +100,16 @@ class NodeScope:
     """Gathers slots and hops while expressions about one entity's rows are translated."""
 
     def __init__(
-        self, layout: Layout, entity: EntityLayout, clock: Clock, params: Parameters
+        self,
+        layout: Layout,
+        entity: EntityLayout,
+        clock: Clock,
+        params: Parameters,
+        plan_join: PlanJoin | None = None,
     ) -> None:
+        """`plan_join` says how related rows may be gathered; without it they are looked up."""
         self.entity = entity
+        self._plan_join = plan_join
         self.slots: set[int] = set()
         self._layout = layout
         self._clock = clock
@@ -222,12 +234,16 @@ class NodeScope:
         steps = follow_relations(self._layout, self.entity, path)
         parent, step = self._hop_along(path, steps[:-1]), steps[-1]
         self._slots_of(parent).update(departure_slots(step))
-        inner = NodeScope(self._layout, step.target, self._clock, self._params)
+        inner = NodeScope(self._layout, step.target, self._clock, self._params, self._plan_join)
         kept = None if condition is None else inner.filter(condition)
         asked = expr.kind if isinstance(expr, Related) else inner.fold(expr)
         expand = reach(self._layout, step, self._clock)
         inner.need(arrival_slots(step))
         decoder = step.target.codec.decoder(inner.slots)
+        if self._plan_join is not None and asked != "all":  # which asks for what is not true
+            conjuncts = tuple(conjuncts_of(condition))
+            slots = (expand.edge_decoder or decoder).slots
+            expand = replace(expand, join=self._plan_join(expand, conjuncts, slots))
         number = self._asked[asking] = len(self._hops)
         self._hops.append(RelatedHop(path, parent, expand, decoder, kept, asked, step.target))
         return number

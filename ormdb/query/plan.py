@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from typing import Literal as Choice
 
 from ormdb.ir.explanation import AccessKind
@@ -212,6 +212,58 @@ class Source:
     relation_name: str
 
 
+class Decoded(Protocol):
+    """Rows of an entity, and how they are decoded: all that a way to them has to know."""
+
+    @property
+    def entity(self) -> EntityLayout: ...
+
+    @property
+    def decoder(self) -> RowDecoder: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinWay:
+    """A way to the children of all parents, and the parameters that it makes keys of."""
+
+    access: Access
+    keyed: tuple[Keyed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A way to children: how many rows it is expected to lead to, what reading these costs, and
+    how many of them the filter keeps."""
+
+    way: JoinWay
+    rows: float
+    cost: float
+    kept: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HashJoin:
+    """Children, or edges, gathered by a way of their own and hashed by the parent they refer to:
+    what a level may do in place of looking them up parent by parent.
+
+    Every row that the level's condition keeps is among those of each of `ways`.  `weigh` costs
+    these for the values of a run.  `filter` is the part of the condition that may be asked of any
+    row; `parameters` are those of the whole condition.  A level of fewer parents than `parents_min`
+    asks nothing of all this.  `constants` stand behind the values of a run.
+    """
+
+    entity: EntityLayout
+    decoder: RowDecoder
+    ways: tuple[JoinWay, ...]
+    weigh: Callable[[Sequence[Value]], list[Weighed]]
+    rows: float  # that the entity had when this was planned
+    filter: FilterPlan | None
+    parameters: tuple[int, ...]
+    parents_min: int
+    is_whole: bool  # there is no condition: what is gathered are all children
+    constants: tuple[Value, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Expand:
     """How a node is reached from its parents.
@@ -221,6 +273,7 @@ class Expand:
               order; `row_order`: the order asked for is that in which they come anyway
     to_one    over `relation` forwards
     through   over the edge entity's rows: `near` backwards, then `far` forwards
+    `join` is the other way to children or edges, which a run takes where it is the cheaper one.
     """
 
     kind: Choice["to_many", "to_one", "through"]
@@ -233,6 +286,7 @@ class Expand:
     through: ThroughDef | None = None
     edge_decoder: RowDecoder | None = None
     edge_order: OrderPlan | None = None
+    join: HashJoin | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -20,7 +20,7 @@ from itertools import compress
 from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.query.follow import Level
-from ormdb.query.plan import Access, NodePlan
+from ormdb.query.plan import Access, Decoded
 from ormdb.query.walk import Walk
 from ormdb.storage.batches import split_ids
 from ormdb.storage.layout import EntityLayout
@@ -29,7 +29,7 @@ from ormdb.storage.views import Span, View
 
 
 def token_rows(
-    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+    root: Decoded, access: Access, view: View, values: Sequence[Value], walk: Walk
 ) -> Iterator[Level]:
     """The rows of an access by tokens, in the order of the rows."""
     index = access.tokens

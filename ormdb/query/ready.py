@@ -58,12 +58,15 @@ def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
     """The plan's access path, unless one of the values has no key in it, or the values do not
     imply what it relies on."""
     for access, keyed in ((plan.access, plan.keyed), *plan.otherwise):
-        # Guards compare values, and rely on their being of the fields' own types.
-        if not _have_keys(keyed, values):
-            continue
-        if not access.guards or all(holds(values) for holds in access.guards):
+        if is_usable(access, keyed, values):
             return access
     return plan.scan
+
+
+def is_usable(access: Access, keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:
+    """Whether all values have a key in an access path, and imply what it relies on."""
+    # Guards compare values, and rely on their being of the fields' own types.
+    return _have_keys(keyed, values) and all(holds(values) for holds in access.guards)
 
 
 def _have_keys(keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:

@@ -56,6 +56,8 @@ class Ask(Protocol):
         level: Level,
     ) -> list[Any]: ...
 
+    def gathered(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None: ...
+
 
 def related_values(
     view: View, hops: Sequence[RelatedHop], origin: Level, ask: Ask
@@ -125,17 +127,21 @@ def _read_answers(
 ) -> list[list[Value]]:
     """What each hop says, of children that are read once for all of them."""
     columns: list[list[Value]] = [[] for _ in hops]
-    for edges, counts in _rounds(view, hops, parents):
+    for edges, counts in _rounds(view, hops, parents, ask):
         for hop, values in zip(hops, columns, strict=True):
             values.extend(_answers(view, hop, edges, counts, ask))
     return columns
 
 
 def _rounds(
-    view: View, hops: Sequence[RelatedHop], parents: Level
+    view: View, hops: Sequence[RelatedHop], parents: Level, ask: Ask
 ) -> Iterator[tuple[Level, Sequence[int]]]:
     """Children, or edges, of some parents after the others: as many as memory should hold."""
     hop = hops[0]
+    gathered = ask.gathered(hop, parents) if len(hops) == 1 else None
+    if gathered is not None:
+        yield gathered
+        return
     relation, decoder = hop.expand.relation, hop.expand.edge_decoder or hop.decoder
     if len(hops) > 1:  # only children are read together, never edges
         slots = frozenset[int]().union(*(each.decoder.slots for each in hops))

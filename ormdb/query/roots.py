@@ -22,7 +22,7 @@ from ormdb.pulse import in_steps
 from ormdb.query.decoded import Groups, decoded_groups, decoded_rows
 from ormdb.query.follow import Level
 from ormdb.query.order import Place
-from ormdb.query.plan import Access, Bound, NodePlan, Operand
+from ormdb.query.plan import Access, Bound, Decoded, Operand
 from ormdb.query.postings import token_rows
 from ormdb.query.walk import Walk
 from ormdb.storage.batches import split_ids
@@ -47,7 +47,7 @@ Range: TypeAlias = tuple[bytes, bytes | None]
 
 
 def root_batches(
-    root: NodePlan,
+    root: Decoded,
     access: Access,
     view: View,
     values: Sequence[Value],
@@ -79,7 +79,7 @@ def root_batches(
 
 
 def _identity(
-    root: NodePlan, access: Access, view: View, values: Sequence[Value]
+    root: Decoded, access: Access, view: View, values: Sequence[Value]
 ) -> Iterator[Batch]:
     entity = root.entity
     keys = identity_keys(entity, access, view, values)
@@ -113,7 +113,7 @@ def identity_keys(
 
 
 def _by_keys(
-    root: NodePlan, access: Access, view: View, keys: list[bytes], walk: Walk
+    root: Decoded, access: Access, view: View, keys: list[bytes], walk: Walk
 ) -> Iterator[Batch]:
     """The rows of some keys, which come in row order: batch by batch, from a place on."""
     reverse = access.reverse != walk.backward
@@ -153,7 +153,7 @@ def relation_key(
 
 
 def _relation(
-    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+    root: Decoded, access: Access, view: View, values: Sequence[Value], walk: Walk
 ) -> Iterator[Batch]:
     relation, entity = access.relation, root.entity
     assert relation is not None
@@ -175,7 +175,7 @@ def _relation(
 
 
 def _index(
-    root: NodePlan, access: Access, view: View, values: Sequence[Value], walk: Walk
+    root: Decoded, access: Access, view: View, values: Sequence[Value], walk: Walk
 ) -> Iterator[Batch]:
     entity = root.entity
     index = access.index
@@ -206,7 +206,7 @@ def _index(
     yield from _walked(root, index, view, span)
 
 
-def only_row(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Level:
+def only_row(root: Decoded, index: IndexLayout, view: View, key: bytes) -> Level:
     """The row under one key of a unique index, if there is one."""
     entity = root.entity
 
@@ -223,7 +223,7 @@ def only_row(root: NodePlan, index: IndexLayout, view: View, key: bytes) -> Leve
     return Level(rows, row_keys, groups)
 
 
-def _walked(root: NodePlan, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:
+def _walked(root: Decoded, index: IndexLayout, view: View, span: Span) -> Iterator[Batch]:
     """The rows of a stretch of an index.  An entry whose row is kept was checked against it."""
     entity, number = root.entity, root.entity.entity.id
     cache, version, kind = view.cache, view.version, ("entries", index, root.decoder)
@@ -274,6 +274,14 @@ def _resumed(
     return None, max(low, at_or_above(whole)), high
 
 
+def index_key(access: Access, values: Sequence[Value]) -> bytes | None:
+    """The only key of an index that an access reads; None if it reads a range, or no index."""
+    index = access.index
+    if access.kind != "index" or index is None or len(access.equal) < len(index.columns):
+        return None
+    return index.encode_values([_operand(operand, values) for operand in access.equal])
+
+
 def index_ranges(access: Access, index: IndexLayout, values: Sequence[Value]) -> list[Range]:
     """The stretches of an index that an access reads."""
     fixed = [_operand(operand, values) for operand in access.equal]
@@ -312,7 +320,7 @@ def index_ranges(access: Access, index: IndexLayout, values: Sequence[Value]) ->
     return [(low, high)]
 
 
-def _checked(root: NodePlan, index: IndexLayout, items: list[Item], rows: list[bytes]) -> Batch:
+def _checked(root: Decoded, index: IndexLayout, items: list[Item], rows: list[bytes]) -> Batch:
     """Decoded rows, each with the values its entry says."""
     row_keys = [row_key_ for _, row_key_ in items]
     decoded = root.decoder.decode_batch(row_keys, rows)

@@ -13,7 +13,7 @@ Invariants (held by tests/property/test_fetch_differential.py and tests/unit/que
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ormdb import limits
 from ormdb.ir.value import Value
@@ -24,11 +24,15 @@ from ormdb.query.plan import DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, 
 from ormdb.query.related import related_values
 from ormdb.storage.views import View
 
+# Related rows by a join, if that is cheaper than looking them up.
+Joins: TypeAlias = Callable[[RelatedHop, Level], tuple[Level, list[int]] | None]
+
 
 class Sieve:
     """Filters and sorts levels in one run of a plan, whose converted parameters it holds.
 
-    `note_rows` is told how many rows come to be filtered, where anybody wants to know.
+    `note_rows` is told how many rows come to be filtered, where anybody wants to know; `joins`
+    may know a better way to related rows than looking them up.
     """
 
     def __init__(
@@ -36,10 +40,12 @@ class Sieve:
         view: View,
         values: Sequence[Value],
         note_rows: Callable[[int], None] | None = None,
+        joins: Joins | None = None,
     ) -> None:
         self._view = view
         self._values = values
         self.note_rows = note_rows
+        self._joins = joins
 
     def kept(self, plan: FilterPlan | None, level: Level) -> Level:
         """The rows that a filter keeps."""
@@ -97,6 +103,14 @@ class Sieve:
         """The values of an order's keys, column by column."""
         hops = self.hop_rows(order.hops, level)
         return [key.column(level.rows, *hops) for key in order.keys]
+
+    def gathered(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None:
+        """The related rows of each parent that may answer what is asked of them; None where they
+        are looked up."""
+        join = hop.expand.join
+        if self._joins is None or join is None or len(parents.rows) < join.parents_min:
+            return None
+        return self._joins(hop, parents)
 
     def hop_rows(self, hops: tuple[Hop | RelatedHop, ...], level: Level) -> list[list[Any]]:
         """For each hop, what stands beside each row: the row it leads to, or None; or what is

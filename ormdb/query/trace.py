@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ormdb.clock import Clock
-from ormdb.ir.explanation import LevelActuals, Limits
+from ormdb.ir.explanation import Joined, LevelActuals, Limits
 from ormdb.query.budget import Spending
 from ormdb.query.plan import NodePlan
 from ormdb.query.ready import ReadyQuery
@@ -60,6 +60,7 @@ class Trace:
         self.table: tuple[TablePlan, Limits] | None = None
         self.levels: dict[int, LevelActuals] = {}  # by the number of the node
         self._rows = 0
+        self._joins: list[Joined] = []
         self._mark: _Mark | None = None
 
     def begin(self, ready: ReadyQuery, view: View, spending: Spending) -> None:
@@ -70,6 +71,10 @@ class Trace:
     def note_rows(self, count: int) -> None:
         """Note rows of the current level that were read, before any filter."""
         self._rows += count
+
+    def note_join(self, joined: Joined) -> None:
+        """Note how the rows behind a relation were found."""
+        self._joins.append(joined)
 
     def note_level(self, node: NodePlan, kept: int) -> None:
         """Note that a level is complete."""
@@ -86,8 +91,10 @@ class Trace:
             keys_read=now.keys - before.keys,
             bytes_read=now.bytes - before.bytes,
             seconds=now.seconds - before.seconds,
+            joins=tuple(self._joins),
         )
         self._mark, self._rows, self.ended_s = now, 0, now.seconds
+        self._joins.clear()
 
     def _now(self, run: Run) -> _Mark:
         counters = run.view.counters

@@ -2,6 +2,7 @@
 
     way       each candidate: identity, every index, every relation, the scan, what combines them
     expand    children from an ordered index or by a sort, in row order as they come or sorted
+    join      children and related rows looked up, or gathered by a way of theirs and hashed
     stream    a few roots at a time
     cache     what is read decoded and kept, read from what was kept, or not kept at all
     batches   of 1, of 64, of 4,096 rows
@@ -11,6 +12,7 @@ A plan may only change what an answer costs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,19 +32,21 @@ from ormdb.query.compile import compile_query
 from ormdb.query.cost import Candidate
 from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, count, fetch
-from ormdb.query.plan import QueryPlan
+from ormdb.query.plan import QueryPlan, Weighed
 from ormdb.query.shape import Shape
 from ormdb.query.stream import stream
 from ormdb.query.table import table
 from ormdb.query.table_compile import compile_table
 from ormdb.query.table_plan import TablePlan
 from ormdb.query.table_shape import ShapedTable
+from ormdb.query.trace import Trace
 from ormdb.storage.layout import Layout
 from ormdb.storage.statistics import NO_STATISTICS
 from tests.oracle.compare import DifferenceError, check_same
 from tests.oracle.plan_kinds import PlanKinds
 
 BATCHES: Final = (1, 64, 4096)
+JOIN_WAYS: Final = 2  # of those that a level may gather its children by
 STREAM_ROWS: Final = 3
 
 
@@ -90,7 +94,7 @@ def check_forced(snapshot: Snapshot, query: GraphQuery, label: str, kinds: PlanK
     answers = 0
     for name, reading in _readings(snapshot, query, kinds):
         where = f"{label}, {name}, {query!r}"
-        found = _answer(reading, query)
+        found = _answer(reading, query, kinds)
         check_same(expected[0], found[0], where)
         if found[1:] != expected[1:]:
             raise DifferenceError(f"{found[1:]}, not {expected[1:]}: {where}")
@@ -161,6 +165,7 @@ def _readings(
     if query.includes:
         yield "sorted children", replace(as_chosen, plans=ForcedPlans(by_index=False))
         yield "nothing as it comes", replace(as_chosen, plans=ForcedPlans(as_they_come=False))
+    yield from _joined(snapshot, query)
     last = ForcedPlans(way - 1)
     yield "what is kept", replace(as_chosen, plans=last)
     uncached = snapshot.reading(query)
@@ -172,6 +177,44 @@ def _readings(
             yield f"batches of {rows}, way {way - 1}", replace(uncached, plans=last)
 
 
+def _joined(snapshot: Snapshot, query: GraphQuery) -> Iterator[tuple[str, Reading]]:
+    """Looked up wherever there is a choice, then gathered and hashed, by one way and another."""
+    looked_up = snapshot.reading(query)
+    looked_up.view.cache = None
+    with joined_by(None):
+        yield "looked up", replace(looked_up, plans=ForcedPlans())
+    for way in range(JOIN_WAYS):
+        reading = snapshot.reading(query)
+        if way == 0:
+            reading.view.cache = None
+        with joined_by(way):
+            yield f"gathered by way {way}", replace(reading, plans=ForcedPlans())
+
+
+@contextmanager
+def joined_by(way: int | None) -> Generator[None]:
+    """Gather and hash whatever may be, by the way of some number; look it up for None."""
+
+    def chosen(ways: Sequence[Weighed]) -> Weighed | None:
+        if way is None or not ways:
+            return None
+        return replace(ways[way % len(ways)], rows=math.inf)  # which no number of rows gives up
+
+    with patch("ormdb.query.hash_join.pick", chosen), gathered_by_cost():
+        yield
+
+
+@contextmanager
+def gathered_by_cost() -> Generator[None]:
+    """Gather and hash whatever may be, by the cheapest way."""
+    with (
+        patch.object(limits, "HASH_JOIN_LOOKED_UP_MIN", 0.0),
+        patch.object(limits, "HASH_JOIN_PARENTS_UNKNOWN", 0),
+        patch("ormdb.query.hash_join.is_cheaper", return_value=True),
+    ):
+        yield
+
+
 def _table(reading: Reading, query: TableQuery) -> Value:
     """The columns of a table, or what it failed with: a sum may be out of range by any way."""
     try:
@@ -181,7 +224,11 @@ def _table(reading: Reading, query: TableQuery) -> Value:
 
 
 def _answer(
-    reading: Reading, query: GraphQuery
+    reading: Reading, query: GraphQuery, kinds: PlanKinds | None = None
 ) -> tuple[list[RowDict], str | None, str | None, int]:
-    found = fetch(reading, query)
+    trace = Trace(SystemClock())
+    found = fetch(reading, query, trace=trace)
+    if kinds is not None:
+        for level in trace.levels.values():
+            kinds.joins.update(join.by for join in level.joins)
     return found.dicts(), found.next_cursor, found.previous_cursor, count(reading, query)

@@ -19,10 +19,12 @@ from ormdb.ir.explanation import AccessPath, Explanation, NodeExplanation
 
 @dataclass(slots=True)
 class PlanKinds:
-    """The shapes of the plans that were taken, and the kinds of their ways to the roots."""
+    """The shapes of the plans that were taken, the kinds of their ways to the roots, and how
+    children and related rows were found where there was a choice."""
 
     shapes: Counter[str] = field(default_factory=Counter[str])
     ways: Counter[str] = field(default_factory=Counter[str])
+    joins: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, explanation: Explanation) -> None:
         """Count one more plan."""
@@ -34,9 +36,14 @@ class PlanKinds:
         """Count what another one has counted."""
         self.shapes.update(other.shapes)
         self.ways.update(other.ways)
+        self.joins.update(other.joins)
 
     def __str__(self) -> str:
-        return f"{len(self.shapes):,} plan shapes, {len(self.ways)} kinds of ways to the roots"
+        plans = f"{len(self.shapes):,} plan shapes, {len(self.ways)} kinds of ways to the roots"
+        if not self.joins:
+            return plans
+        counts = " and ".join(f"{count:,} by {how}" for how, count in sorted(self.joins.items()))
+        return f"{plans}, joins {counts}"
 
 
 def _lines(node: NodeExplanation) -> Iterator[str]:

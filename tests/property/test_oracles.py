@@ -12,6 +12,8 @@ import pytest
 
 from ormdb.ir.expr import Expr
 from ormdb.ir.value import Value
+from ormdb.query.follow import Level
+from ormdb.query.hash_join import Children, by_parent
 from ormdb.query.order import Place, sorted_positions
 from ormdb.query.plan import OrderPlan
 from ormdb.query.root_page import RootReader
@@ -33,6 +35,7 @@ TABLES_PER_STAGE = 15
 SEEDS_FOR_A_FAULT = 30
 PLAN_WAYS_MIN = 20
 PLAN_SHAPES_MIN = 100
+JOINS_MIN = 40
 
 
 def must_find(check: Callable[[Stage], object]) -> None:
@@ -100,6 +103,18 @@ def test_every_plan_of_a_query_gives_the_same_answer(box: Box, tmp_path: Path) -
     if not box.only_seed:
         assert len(kinds.ways) >= PLAN_WAYS_MIN
         assert len(kinds.shapes) >= PLAN_SHAPES_MIN
+        assert min(kinds.joins["hash"], kinds.joins["lookup"]) >= JOINS_MIN
+
+
+def test_gathered_children_that_come_backwards_are_found_by_forced_plans(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def backwards(children: Level, owners: Sequence[int], parents: int) -> Children:
+        turned = Level(children.rows[::-1], children.keys[::-1])
+        return by_parent(turned, owners[::-1], parents)
+
+    monkeypatch.setattr("ormdb.query.hash_join.by_parent", backwards)
+    must_find(force)
 
 
 def test_a_sort_that_knows_no_ties_is_found_by_forced_plans(

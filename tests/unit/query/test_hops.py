@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ormdb import limits
 from ormdb.clock import SystemClock
 from ormdb.database.database import Database
 from ormdb.ir.expr import Aggregate, And, FieldRef
@@ -150,6 +151,12 @@ SHAPES: dict[str, tuple[GraphQuery, int]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def without_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels look children up and weigh nothing, which takes calls of its own."""
+    monkeypatch.setattr(limits, "HASH_JOIN_PARENTS_UNKNOWN", 10**9)
+
+
 @pytest.fixture(scope="module")
 def airlines() -> Generator[list[tuple[CountingEngine, Database]]]:
     """The same airline with few and with many flights."""
@@ -170,6 +177,17 @@ def counted(engine: CountingEngine, database: Database, query: GraphQuery) -> tu
         counts = engine.counts
         assert len(answer) > 0
         return answer.statistics.engine_calls, counts
+
+
+def test_weighing_how_to_find_children_takes_few_calls_whatever_the_rows(
+    airlines: list[tuple[CountingEngine, Database]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HASH_JOIN_PARENTS_UNKNOWN", 3)
+    departures = Include(relation="departures", filter=compare("==", "price", "7.50"))
+    query = GraphQuery(entity="Airport", includes=(departures,))
+    for engine, database in airlines:
+        # Airports; flights and those of the airports and of the price counted; then their rows.
+        assert counted(engine, database, query)[0] == 1 + 3 + 1
 
 
 @pytest.mark.parametrize("shape", SHAPES)
