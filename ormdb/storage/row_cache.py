@@ -16,8 +16,8 @@ another thread may have applied a commit meanwhile, and before it leaves anythin
 Memory is bounded by two generations: what is found or left is in the young one; when that holds
 half of what is allowed, it becomes the old one, and the old one before it is dropped.
 
-Invariants (held by tests/property/test_row_cache.py, and by tests/unit/storage/test_row_cache.py
-and test_row_cache_threads.py beside it):
+Invariants (held by tests/property/test_row_cache.py and tests/property/test_row_cache_machine.py,
+and by tests/unit/storage/test_row_cache.py and test_row_cache_threads.py beside it):
   1. What a snapshot finds is what it would read.
   2. A commit of any process is applied before a snapshot that sees it looks.
   3. What is kept weighs no more than is allowed.
