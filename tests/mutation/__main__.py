@@ -158,8 +158,14 @@ def report(judged: Sequence[Judged]) -> float:
 @click.option("--seed", default=0, show_default=True, help="Which sample is drawn.")
 @click.option("--count", default=150, show_default=True, help="How many mutants it has.")
 @click.option("--floor", type=click.Choice(FLOORS), default="executor", show_default=True)
+@click.option(
+    "--seconds",
+    default=15.0,
+    show_default=True,
+    help="Processor time of its tests, at most.",
+)
 @click.option("--only", default="", help="Only mutants whose name contains this.")
-def main(seed: int, count: int, floor: str, only: str) -> None:
+def main(seed: int, count: int, floor: str, seconds: float, only: str) -> None:
     """Run a mutation test; it fails below 85 per cent."""
     os.environ.update(environment(ORACLE_SEEDS))
     paths = modules_of(floor)
@@ -172,17 +178,18 @@ def main(seed: int, count: int, floor: str, only: str) -> None:
     judged: list[Judged] = []
 
     def work(suite: KillSuite) -> None:
-        seconds = suite.measure([PACKAGE])
+        took_s = suite.measure([PACKAGE])
         every = sum(len(mutants_of(path, source)) for path, source in sources.items())
         click.echo(
-            f"{suite.count:,} tests in {seconds:.0f} s; {every:,} mutants of {len(paths)} modules,"
+            f"{suite.count:,} tests in {took_s:.0f} s; {every:,} mutants of {len(paths)} modules,"
             f" of which {len(chosen)} by seed {seed}"
         )
         judged.extend(judge_all(suite, chosen, equivalent))
 
     began_s = time.monotonic()
     suites = SUITES if floor == "executor" else (*SUITES, *COMPILER_SUITES)
-    code = pytest.main([*suites, *ARGUMENTS, "-s"], plugins=[KillSuite(ROOT, work)])
+    suite = KillSuite(ROOT, work, mutant_s_max=seconds)
+    code = pytest.main([*suites, *ARGUMENTS, "-s"], plugins=[suite])
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         sys.exit(int(code))
     share = report(judged)

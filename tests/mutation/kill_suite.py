@@ -6,10 +6,10 @@
       ├─ fork    mutant 2: …                      ends with the first test that fails
 
 So a mutant costs what its tests cost and nothing else: no start, no import, no file that changes.
-Test files that have killed mutants of the same module go first, then the quick ones; a survivor has
-seen every test that reaches its line.  A test that takes far longer than it should is ended by a
-watchdog in C, which endless loops cannot keep from its work, and counts as a kill, like one that
-takes all the memory.
+Test files that have killed mutants of the same module go first, then the quick ones, until a mutant
+has seen every test that reaches its line, or enough of them: what is let go counts as a survivor.
+A test that takes far more processor time than it should is ended by the kernel,
+which endless loops cannot keep from it, and counts as a kill, like one that takes all the memory.
 
 Invariants (held by tests/unit/test_mutation.py):
   1. A mutant runs in a process of its own; the next one finds everything as it was.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import math
 import os
 import resource
 import time
@@ -37,14 +38,15 @@ import pytest
 from tests.mutation.operators import Mutant
 
 SURVIVED: Final = 0
-FAILED: Final = 3  # a test failed; the watchdog ends a process with 1
-TEST_S_MIN: Final = 10.0  # for the quickest test, before the watchdog ends it
+FAILED: Final = 3
+TEST_S_MIN: Final = 5.0  # of processor time, for the quickest test
 SLOWER_MAX: Final = 8.0  # times as slow as it was with the code as it is
+WAITING_S_MAX: Final = 900.0  # for a test that waits for what never comes
 MEMORY_BYTES_MAX: Final = 4 << 30  # what a mutant may take
 
 
 class Measured(msgspec.Struct):
-    """What is known of one test: its seconds, and the lines that it reaches, by path."""
+    """What is known of one test: its processor time, and the lines that it reaches, by path."""
 
     seconds: float
     lines: dict[str, list[int]]
@@ -61,9 +63,13 @@ class Verdict(msgspec.Struct):
 class KillSuite:
     """A pytest plugin: instead of running the tests it hands them to `work`, which asks it."""
 
-    def __init__(self, folder: Path, work: Callable[[KillSuite], None]) -> None:
+    def __init__(
+        self, folder: Path, work: Callable[[KillSuite], None], *, mutant_s_max: float
+    ) -> None:
+        """Mutants are shown tests of `mutant_s_max` seconds of processor time at most."""
         self.folder = folder
         self._work = work
+        self._mutant_s_max = mutant_s_max
         self._items: list[pytest.Item] = []
         self._measured: dict[str, Measured] = {}
         self._kills: defaultdict[str, Counter[str]] = defaultdict(Counter)  # module: test file
@@ -85,11 +91,13 @@ class KillSuite:
         if self._coverage is not None:
             self._coverage.switch_context(item.nodeid)
         limit_s = self._limits.get(item.nodeid)
+        began_s = time.process_time()
         if limit_s is not None:
-            faulthandler.dump_traceback_later(limit_s, exit=True, file=_NOWHERE)
-        began_s = time.monotonic()
+            faulthandler.dump_traceback_later(WAITING_S_MAX, exit=True, file=_NOWHERE)
+            most = math.ceil(began_s + limit_s)
+            resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
         done = yield
-        self._seconds[item.nodeid] = time.monotonic() - began_s
+        self._seconds[item.nodeid] = time.process_time() - began_s
         return done
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -125,9 +133,7 @@ class KillSuite:
         if ended != SURVIVED:
             if not said:
                 raise RuntimeError(f"{mutant.name} could not be put in place")
-            killer = said.decode().splitlines()[
-                -1
-            ]  # the last that began: the watchdog says nothing
+            killer = said.decode().splitlines()[-1]  # the last that began
             self._kills[mutant.path][killer.partition("::")[0]] += 1
         return Verdict(killer, len(chosen), time.monotonic() - began_s)
 
@@ -145,7 +151,14 @@ class KillSuite:
         def order(file: str) -> tuple[int, float]:
             return -kills[file], sum(map(seconds, by_file[file]))
 
-        return [item for file in sorted(by_file, key=order) for item in by_file[file]]
+        chosen: list[pytest.Item] = []
+        left_s = self._mutant_s_max
+        for file in sorted(by_file, key=order):
+            for item in sorted(by_file[file], key=seconds):
+                left_s -= seconds(item)
+                if left_s >= 0 or not chosen:
+                    chosen.append(item)
+        return chosen
 
     # --- what happens in a fork ---------------------------------------------------------------
 
@@ -226,6 +239,7 @@ def in_a_fork(
         if is_mutant:
             os.dup2(_NOWHERE, 2)
             resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         code = FAILED
         try:
             code = run(lambda said: _write_all(writing, said))
@@ -253,4 +267,4 @@ def _with_next(items: Sequence[pytest.Item]) -> Iterable[tuple[pytest.Item, pyte
     return zip(items, [*items, None][1:], strict=True)
 
 
-_NOWHERE: Final = os.open(os.devnull, os.O_WRONLY)  # held for the watchdog
+_NOWHERE: Final = os.open(os.devnull, os.O_WRONLY)

@@ -163,7 +163,7 @@ import pytest
 from tests.mutation import kill_suite
 from tests.mutation.operators import mutants_of, mutated_code
 
-kill_suite.TEST_S_MIN = 0.5
+kill_suite.TEST_S_MIN = 1
 folder, fates = Path(sys.argv[1]), {}
 path = folder / "counted.py"
 source = path.read_text()
@@ -175,7 +175,7 @@ def work(suite):
         fates[mutant.text] = [verdict.killed_by, verdict.tests]
 
 arguments = [str(folder), "-qq", "-s", "-p", "no:cacheprovider", "-c", str(folder / "pytest.ini")]
-pytest.main(arguments, plugins=[kill_suite.KillSuite(folder, work)])
+pytest.main(arguments, plugins=[kill_suite.KillSuite(folder, work, mutant_s_max=9)])
 print(json.dumps(fates))
 """
 

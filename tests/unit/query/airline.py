@@ -204,6 +204,7 @@ def open_airline(
     *,
     clock: Clock | None = None,
     observer: Observer | None = None,
+    cache_bytes: int = 0,  # so that every fetch makes the calls of its plan
 ) -> Database:
     """A database with this many flights, and what belongs to them."""
     clock = clock or SystemClock()
@@ -214,7 +215,7 @@ def open_airline(
         context=Context.system(),
         retention=datetime.timedelta(days=1),
         observer=observer,
-        cache_bytes=0,  # so that every fetch makes the calls of its plan
+        cache_bytes=cache_bytes,
     )
     if flights:
         database.bulk_load(
