@@ -131,6 +131,15 @@ def test_patterns_with_and_without_a_beginning_have_plans_of_their_own(db: Datab
     assert "scan" in prepared.explain(nick="%8").to_text()
 
 
+def test_a_pattern_is_run_by_the_plan_that_a_query_with_it_has() -> None:
+    with ormdb.open(":memory:", schema=[Team, Player], cache_bytes=0) as db:
+        fill(db)
+        prepared = db.prepare(Player.where(Player.nick.like(NICK)))
+        for pattern, keys in (("p7%", 2), ("%8", 8), ("p%", 16), ("p7%", 2)):
+            expected = db.fetch(Player.where(Player.nick.like(pattern))).statistics.keys_read
+            assert prepared.fetch(nick=pattern).statistics.keys_read == expected == keys
+
+
 def test_a_cursor_is_none_for_the_first_page(db: Database) -> None:
     prepared = db.prepare(Player.order_by(Player.score.desc()).limit(3).after(CURSOR))
     first = prepared.fetch(cursor=None)

@@ -66,9 +66,10 @@ class SteppingClock:
     """A clock on which every look takes a second."""
 
     seconds: float = 0.0
+    step_s: float = 1.0
 
     def monotonic_s(self) -> float:
-        self.seconds += 1.0
+        self.seconds += self.step_s
         return self.seconds
 
     def wall_us(self) -> int:
@@ -85,6 +86,47 @@ def test_time_is_part_of_the_budget() -> None:
     with pytest.raises(BudgetError, match=r"departures reached .* seconds") as caught:
         spending.check_progress(("departures",), 0)
     assert caught.value.reached > caught.value.allowed == 2.0
+
+
+def test_the_seconds_of_a_breach_are_told_to_the_millisecond() -> None:
+    spending = Spending(FanoutBudget(time_s=0.2), SteppingClock(step_s=0.123456))
+    spending.check_time()
+    with pytest.raises(
+        BudgetError, match=r"reached 0\.247 seconds; the budget allows 0\.2\."
+    ) as told:
+        spending.check_time()
+    assert told.value.reached == 0.247
+
+
+def test_a_batch_of_a_stream_has_a_budget_of_its_own() -> None:
+    spending = Spending(FanoutBudget(rows=2, edges=2, bytes=10, time_s=2.5), SteppingClock())
+    for bytes_read in (10, 20, 25):
+        spending.add_rows((), 2)
+        spending.add_edges((), 2)
+        spending.check_progress((), bytes_read)
+        spending.check_time()
+        spending.renew(bytes_read)
+    assert (spending.rows, spending.edges) == (0, 0)
+    with pytest.raises(BudgetError) as told:
+        spending.check_progress((), 36)
+    assert (told.value.budget, told.value.reached) == ("bytes", 11)
+    spending.add_rows((), 2)
+    with pytest.raises(BudgetError):
+        spending.add_rows((), 1)
+
+
+def test_as_much_is_asked_for_as_it_takes_to_see_a_breach() -> None:
+    spending = Spending(FanoutBudget(rows=10, edges=20, fanout=5), SteppingClock())
+    assert (spending.children_max, spending.fanout) == (6, 0)
+    spending.add_rows((), 3)
+    spending.add_edges((), 15)
+    assert spending.left(is_answer=False) == 6
+    assert spending.left(is_answer=True) == 6
+    spending.add_rows((), 4)
+    assert spending.left(is_answer=True) == 4
+    for largest in (3, 5, 2):
+        spending.check_fanout((), largest)
+    assert spending.fanout == 5
 
 
 def test_the_roots_alone_can_breach_a_budget(airline: Database) -> None:

@@ -7,6 +7,7 @@ import decimal
 
 import pytest
 
+from ormdb import limits
 from ormdb.errors import QueryError
 from ormdb.ir.value import (
     BoolType,
@@ -115,6 +116,33 @@ def test_a_number_that_the_field_cannot_hold_has_no_key(kind: Type, value: Value
 def test_the_common_spellings_of_a_value_have_its_key(kind: Type, value: Value) -> None:
     assert is_exact(field("x", kind), class_of(value))
     assert has_key(kind, converted(kind, value))
+
+
+def test_what_is_of_the_type_of_its_field_is_not_looked_at_piece_by_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, text = field("x", IntType()), field("x", TextType())
+    listed = make_converter(whole, ("in", frozenset({int})))
+    number, word = make_converter(whole, int), make_converter(text, str)
+
+    def refuse(*_: object) -> Value:
+        raise AssertionError("it is what it should be")
+
+    monkeypatch.setattr("ormdb.query.convert.coerce_value", refuse)
+    assert listed((3, 1, 3)) == frozenset({1, 3})
+    assert listed((limits.INT_MIN, limits.INT_MAX)) == {limits.INT_MIN, limits.INT_MAX}
+    assert [number(0), number(limits.INT_MAX)] == [0, limits.INT_MAX]
+    assert [word("mail"), word("x" * limits.TEXT_BYTES_MAX)] == [
+        "mail",
+        "x" * limits.TEXT_BYTES_MAX,
+    ]
+    for convert, value in (
+        (number, limits.INT_MAX + 1),
+        (word, "é"),
+        (listed, (limits.INT_MAX + 1,)),
+    ):
+        with pytest.raises(AssertionError):
+            convert(value)
 
 
 def test_a_list_is_exact_when_each_of_its_classes_is() -> None:

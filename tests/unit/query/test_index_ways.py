@@ -196,6 +196,28 @@ def test_a_page_of_a_long_list_reads_no_more_than_it_shows(database: Database) -
     assert [row["id"] for row in database.run_fetch(backwards).dicts()] == [299, 298, 297]
 
 
+@pytest.mark.parametrize(
+    ("text", "explained", "taken"),
+    [
+        ('has(tags, "tag7")', 1, 1),
+        ('has(tags, "tag7") and has(tags, "all")', 3, 3),
+        ('has_key(data, "n") and rank is not None', 1, 1),
+        ('contains_json(data, {"n": 1, "even": True}) and rank is not None', 3, 3),
+        ('matches(notes, owner, "delay York")', 3, 3),
+        ('matches(notes, owner, "York")', 3, 1),  # how many words there are is no part of a plan
+        ('state == "open" and rank > 5', 1, 1),
+        ("rank in (3, 5)", 2, 2),
+        ('rank == 6 and has(tags, "tag6")', 1, 1),
+    ],
+)
+def test_an_explanation_says_how_many_calls_tokens_take_at_most(
+    database: Database, text: str, explained: int, taken: int
+) -> None:
+    query = asked(text)
+    assert database.run_explain(query).root.engine_calls == explained
+    assert database.run_fetch(query).statistics.engine_calls == taken
+
+
 def test_a_prepared_query_takes_the_way_that_each_of_its_values_allows(database: Database) -> None:
     ticket: Any = classes_from_bundle(database.schema)["Ticket"]
     state, rank = ormdb.param("state", str), ormdb.param("rank", int)
