@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ormdb import limits
 from ormdb.database.database import Database
 from ormdb.errors import BudgetError, QueryError
 from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, Page
@@ -15,8 +18,9 @@ from ormdb.query.budget import Spending
 from ormdb.storage.lmdb import LmdbEngine
 from ormdb.storage.memory import MemoryEngine
 from ormdb.testing.counting import CountingEngine
-from tests.unit.query.airline import by, open_airline
+from tests.unit.query.airline import by, compare, open_airline
 from tests.unit.query.conftest import FLIGHTS
+from tests.unit.query.test_tables import table
 
 CREW = Include(relation="crew")
 DEPARTURES = Include(relation="departures", includes=(CREW,))
@@ -124,6 +128,8 @@ def test_as_much_is_asked_for_as_it_takes_to_see_a_breach() -> None:
     assert spending.left(is_answer=True) == 6
     spending.add_rows((), 4)
     assert spending.left(is_answer=True) == 4
+    endless = Spending(FanoutBudget(rows=10**40, edges=10**40, fanout=10**40), SteppingClock())
+    assert endless.children_max == endless.left(is_answer=True) == sys.maxsize
     for largest in (3, 5, 2):
         spending.check_fanout((), largest)
     assert spending.fanout == 5
@@ -183,6 +189,47 @@ def test_a_level_is_read_no_further_than_it_takes_to_see_the_breach() -> None:
                 assert caught.value.reached == caught.value.allowed + 1
                 # Of 3,000 flights and their index entries; the past reads those of few parents.
                 assert as_of is not None or engine.counts.keys < 200
+
+
+def test_roots_and_groups_are_read_no_further_than_a_breach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TABLE_ROUND_ROWS", 2_000)  # between two looks at what is held
+    engine = CountingEngine(MemoryEngine())
+    flights = 20_000
+    few_bytes, few_rows = FanoutBudget(bytes=20_000), FanoutBudget(rows=50)
+    late = compare(">", "delay", 1_000)  # nobody is
+    asks: list[tuple[str, Callable[[Database], object]]] = [
+        ("bytes", lambda db: db.run_fetch(GraphQuery(entity="Flight", budget=few_bytes))),
+        (
+            "bytes",
+            lambda db: db.run_fetch(
+                GraphQuery(entity="Flight", filter=late, order=by("time"), budget=few_bytes)
+            ),
+        ),
+        ("rows", lambda db: db.run_fetch(GraphQuery(entity="Flight", budget=few_rows))),
+        (
+            "rows",
+            lambda db: list(
+                db.run_stream(
+                    GraphQuery(entity="Flight", order=by("kind"), budget=few_rows), batch=10
+                )
+            ),
+        ),
+        ("rows", lambda db: db.run_table(table("id", "count()", budget=few_rows))),
+        ("rows", lambda db: db.run_table(table("id", "delay", budget=few_rows))),
+        ("rows", lambda db: db.run_table(table("number", "count()", budget=few_rows))),
+        ("rows", lambda db: db.run_table(table("count(time, distinct=True)", budget=few_rows))),
+        ("bytes", lambda db: db.run_table(table("kind", "count()", budget=few_bytes))),
+    ]
+    with open_airline(engine, flights) as large:
+        for number, (named, ask) in enumerate(asks):
+            engine.reset()
+            with pytest.raises(BudgetError) as caught:
+                ask(large)
+            assert (caught.value.budget, caught.value.path) == (named, ())
+            assert caught.value.reached > caught.value.allowed
+            assert engine.counts.keys < flights // 2, number
 
 
 @pytest.mark.parametrize("rows", [4, 10, 62, 63])

@@ -74,3 +74,15 @@ def test_an_identity_entry_that_leads_astray_gives_no_row(db: ormdb.Database, pl
     txn.commit()
     with pytest.raises(CorruptionError, match=r"other values|not there"):
         db.run_get("Word", ("astray",))
+
+
+def test_an_identity_entry_too_many_hides_no_row(db: ormdb.Database) -> None:
+    with db.snapshot() as snapshot:
+        identity = snapshot.layout.entities["Word"].identity
+    assert identity is not None
+    whole = db.run_get("Word", ("é\0𝄞",))
+    txn = db.engine.begin_write()
+    txn.put_many(identity.space, [(identity.encode_values(["é\0𝄞"]), row_key(99))])
+    txn.commit()
+    assert whole is not None
+    assert db.run_get("Word", ("é\0𝄞",)) == whole

@@ -222,6 +222,24 @@ def test_a_page_that_a_path_keeps_from_filling_takes_few_more_rounds(
     assert engine.counts.calls <= 1 + 7
 
 
+def test_the_rounds_of_a_path_grow_from_one_to_the_next() -> None:
+    query = GraphQuery(
+        entity="Flight",
+        filter=compare("==", "log.text", "never written"),
+        page=Page(limit=5),
+    )
+    with airline_of(3_000, None) as (engine, database), database.snapshot() as snapshot:
+        engine.reset()
+        assert len(snapshot.run_fetch(query)) == 0
+        assert engine.counts.calls == 1 + 4  # rounds of 64, 256, 1,024 and the rest
+        engine.reset()
+        assert len(snapshot.run_fetch(replace(query, page=Page(limit=300)))) == 0
+        assert engine.counts.calls == 1 + 2  # of 602 and the rest
+        engine.reset()
+        assert len(snapshot.run_fetch(replace(query, page=Page()))) == 0
+        assert engine.counts.calls == 1 + 1
+
+
 def wide_page(time: int) -> GraphQuery:
     """50 roots in the order of an index, and three includes, one with 5 of each parent's rows."""
     departures = Include(relation="departures", order=by("-delay"), limit=5)

@@ -28,6 +28,23 @@ class Note(Entity):
     id: Field[int] = field(identity=True)
 
 
+class Town(Entity):
+    id: Field[int] = field(identity=True)
+    houses: Many[House] = many(inverse="town")
+
+
+class Street(Entity):
+    id: Field[int] = field(identity=True)
+    rank: Field[int]
+    houses: Many[House] = many(inverse="street")
+
+
+class House(Entity):
+    id: Field[int] = field(identity=True)
+    town: One[Town] = one()
+    street: One[Street] = one()
+
+
 BEST = Shop.where(Shop.stars > 2).order_by(Shop.stars.desc()).limit(3)
 IN_LARGE = Shop.where(Shop.city[City.size] > 10, Shop.stars > 2).order_by(Shop.stars.desc())
 LARGE_FIRST = Shop.order_by(Shop.city[City.size].desc()).limit(3)
@@ -79,6 +96,50 @@ def test_a_change_of_rows_that_a_filter_or_an_order_reads_takes_a_page_off(db: D
     assert [shown(db, WITH_SHOPS), shown(db, WITH_SHOPS)] == [["b"], ["b"]]
     db.update(Shop.key(6), Shop.stars.to(10))
     assert shown(db, WITH_SHOPS) == ["a", "b"]
+
+
+def test_children_in_the_order_of_a_path_come_anew_when_what_it_leads_to_changes() -> None:
+    with ormdb.open(":memory:", schema=(Town, Street, House)) as db:
+        db.insert(Town(id=1))
+        db.insert_many([Street(id=n, rank=n) for n in range(3)])
+        db.insert_many([House(id=n, town=Town.key(1), street=Street.key(n)) for n in range(3)])
+        for order, expected, changed in (
+            (House.street[Street.rank].asc(), [0, 1, 2], [1, 2, 0]),
+            (House.street[Street.rank].desc(), [2, 1, 0], [0, 2, 1]),
+        ):
+            query = Town.include(Town.houses.order_by(order))
+            for rank, ids in ((0, expected), (9, changed), (0, expected)):
+                db.update(Street.key(0), Street.rank.to(rank))
+                for _ in range(3):
+                    (town,) = db.fetch(query).to_dicts()
+                    assert [house["id"] for house in town["houses"]] == ids
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        House.where(House.town[Town.id] == 1, House.street[Street.rank] < 5),
+        House.where(House.street[Street.rank] < 5, House.town[Town.id] == 1),
+        House.where(House.town[Town.id] == 1).order_by(House.street[Street.rank]).limit(2),
+        House.where(House.street[Street.rank] < 5).order_by(House.town[Town.id]),
+        House.where("any(street.houses, street.rank < 5)"),
+        House.where("any(town.houses, id == 0) and any(street.houses)").order_by(
+            House.street[Street.rank], House.town[Town.id]
+        ),
+    ],
+)
+def test_a_page_goes_with_a_change_of_any_of_the_rows_that_decided_it(query: Query[House]) -> None:
+    with ormdb.open(":memory:", schema=(Town, Street, House)) as db:
+        db.insert(Town(id=1))
+        db.insert_many([Street(id=n, rank=n) for n in range(3)])
+        db.insert_many([House(id=n, town=Town.key(1), street=Street.key(n)) for n in range(3)])
+        for rank in (0, 9, 0, 1, 9):
+            db.update(Street.key(0), Street.rank.to(rank))
+            with db.snapshot() as snapshot:
+                told = [row.id for row in snapshot.fetch(query.include(House.street))]
+            for _ in range(3):
+                assert [row.id for row in db.fetch(query)] == told
+        assert told != [0, 1, 2]
 
 
 def test_an_older_snapshot_keeps_its_page_beside_newer_ones(db: Database) -> None:

@@ -64,6 +64,50 @@ def test_over_long_values_of_one_beginning_give_each_row_once(own_airline: Datab
     assert ids(own_airline, among("number", long[1], long[2])) == [101, 102]
 
 
+@pytest.mark.parametrize("direction", ["", "-"])
+def test_over_long_values_come_in_their_order_however_they_are_read(
+    own_airline: Database, direction: str
+) -> None:
+    texts = [
+        f"{begin * 700}{(at * 37) % 101:03}" if at % 5 else f"{begin}{at}"
+        for begin in "pqr"
+        for at in range(23)
+    ]
+    own_airline.bulk_load(
+        "Flight",
+        [
+            {"id": 100 + at, "origin_code": "JFK", "time": at, "number": text}
+            for at, text in enumerate(texts)
+        ],
+    )
+    expected = sorted(range(len(texts)), key=texts.__getitem__, reverse=direction == "-")
+    long = compare(">", "number", "p")
+    order = f"{direction}number"
+    found = ids(own_airline, long, order)
+    assert found == [100 + at for at in expected]
+    for limit in (1, 2, 4, 7, 30):
+        assert ids(own_airline, long, order, limit=limit) == found[:limit]
+        assert ids(own_airline, long, order, limit=limit, offset=9) == found[9 : 9 + limit]
+        paged: list[int] = []
+        page = Page(limit=limit)
+        while True:
+            query = GraphQuery(entity="Flight", filter=long, order=by(order), page=page)
+            answer = own_airline.run_fetch(query)
+            paged.extend(row["id"] for row in answer.dicts())
+            if answer.next_cursor is None:
+                break
+            page = Page(limit=limit, after=answer.next_cursor)
+        assert paged == found
+        back = Page(limit=limit, before=answer.previous_cursor)
+        query = GraphQuery(entity="Flight", filter=long, order=by(order), page=back)
+        first = len(found) - len(answer)
+        shown = [row["id"] for row in own_airline.run_fetch(query).dicts()]
+        assert shown == found[max(0, first - limit) : first]
+        whole = GraphQuery(entity="Flight", filter=long, order=by(order))
+        streamed = own_airline.run_stream(whole, batch=limit)
+        assert [row["id"] for part in streamed for row in part.dicts()] == found
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
