@@ -129,7 +129,7 @@ QUESTIONS: Final[dict[str, Ask]] = {
     "a row by its number, got": got("Flight", 7),
     "a row by a text, got": got("Airport", "JFK"),
     "a row by a text": fetched("Airport", "code == 'JFK'"),
-    "a row that is not there": fetched("Airport", "code == 'XXX'"),
+    "a row that is not there": fetched("Airport", "code == 'ABC'"),
     "a row by a unique value": fetched("Flight", "number == 'OR7'"),
     "rows by their numbers": fetched("Flight", "id in (3, 5, 500)"),
     "a stretch of numbers": fetched("Flight", "id > 10 and id <= 20"),
