@@ -87,6 +87,14 @@ class Answer(Protocol):
         """Where the page before ends; None when this page is the first."""
         ...
 
+    def cursors_of(self, path: Sequence[str], parent: int) -> tuple[str | None, str | None]:
+        """Where the page before a parent's rows of an include ends, and the next one begins.
+
+        `parent` is a position in the block above.  A full page has a cursor on its far side even
+        if no more rows follow.
+        """
+        ...
+
     def dicts(self) -> list[RowDict]:
         """The graph as nested dicts: to-many as lists, to-one as a dict or None."""
         ...

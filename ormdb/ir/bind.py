@@ -40,11 +40,13 @@ N = TypeVar("N", int, str)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a query; `may_be_none` is true of one that is used as a cursor only."""
+    """A parameter of a query, and whether it is used as a cursor; one that is used as nothing else
+    may be None."""
 
     name: str
     type: Type
     may_be_none: bool
+    is_cursor: bool
 
 
 def parameters_of(query: GraphQuery | TableQuery) -> dict[str, Parameter]:
@@ -63,7 +65,10 @@ def parameters_of(query: GraphQuery | TableQuery) -> dict[str, Parameter]:
                 parameter=given.name,
             )
         may_be_none = is_cursor and (known is None or known.may_be_none)
-        found[given.name] = Parameter(given.name, given.type, may_be_none)
+        was_cursor = known is not None and known.is_cursor
+        found[given.name] = Parameter(
+            given.name, given.type, may_be_none, is_cursor=is_cursor or was_cursor
+        )
     return found
 
 
@@ -171,6 +176,8 @@ def _bound_include(node: Include, values: Mapping[str, Value]) -> Include:
         filter=_bound_filter(node.filter, values),
         limit=_bound(node.limit, values),
         offset=_bound(node.offset, values) or 0,
+        after=_bound(node.after, values),
+        before=_bound(node.before, values),
         includes=tuple([_bound_include(each, values) for each in node.includes]),
         order=bind_order(node.order, values),
         derived=_bound_derived(node.derived, values),
@@ -252,6 +259,9 @@ def _in_graph(query: GraphQuery) -> Iterator[tuple[NamedParam, bool]]:
         for number in (node.limit, node.offset):
             if isinstance(number, NamedParam):
                 yield number, False
+        for cursor in (node.after, node.before):
+            if isinstance(cursor, NamedParam):
+                yield cursor, True
         for expr in _calculated(node):
             yield from _in_expression(expr)
 

@@ -65,7 +65,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Include:
-    """Follow `relation` from every parent; filter, order and page count per parent."""
+    """Follow `relation` from every parent; filter, order and page count per parent.
+
+    `after` and `before` are cursors as those of a `Page`, and mean the same place in the order for
+    every parent.
+    """
 
     relation: str
     alias: str | None = None
@@ -73,6 +77,8 @@ class Include:
     order: tuple[OrderSpec, ...] = ()
     limit: int | NamedParam | None = None
     offset: int | NamedParam = 0
+    after: str | NamedParam | None = None
+    before: str | NamedParam | None = None
     select: tuple[str, ...] | None = None
     includes: tuple[Include, ...] = ()
     derived: tuple[Derived, ...] = ()

@@ -36,6 +36,7 @@ from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.ir.value import Scalar, Value
 from ormdb.model.cell import Named, reader_of
 from ormdb.model.clauses import (
+    cursor_of,
     derived_specs,
     join_predicates,
     natural,
@@ -210,6 +211,22 @@ class ToMany(Inclusion[P, C]):
     def offset(self, count: int | Parameter[int]) -> Self:
         """Leave out the first `count` rows of every parent."""
         return self._with(offset=natural(count, "offset"))
+
+    def after(self, cursor: str | Parameter[str] | None) -> Self:
+        """Of every parent, begin behind a cursor that `next_cursor_of` gave; None means at the
+        start."""
+        self._refuse_two_cursors(cursor, "before")
+        return self._with(after=cursor_of(cursor, "after"))
+
+    def before(self, cursor: str | Parameter[str] | None) -> Self:
+        """Of every parent, end in front of a cursor that `previous_cursor_of` gave; None means at
+        the end."""
+        self._refuse_two_cursors(cursor, "after")
+        return self._with(before=cursor_of(cursor, "before"))
+
+    def _refuse_two_cursors(self, cursor: object, other: str) -> None:
+        if cursor is not None and self._clauses.get(other) is not None:
+            raise QueryError("a page lies after one cursor or before one; give one of them")
 
     def count(self, value: Term[C, Any] | None = None, *, distinct: bool = False) -> Counted[P]:
         """How many related rows there are, of those that `where` keeps; of a value, how many have

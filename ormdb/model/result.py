@@ -27,7 +27,8 @@ from ormdb.errors import QueryError
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.declaration import declaration_of
-from ormdb.model.objects import NOT_LOADED, ObjectNode, set_at, set_node
+from ormdb.model.objects import NOT_LOADED, ObjectNode, ObjectState, set_at, set_node
+from ormdb.model.relation import Inclusion
 from ormdb.session import Answer
 
 E_co = TypeVar("E_co", covariant=True)
@@ -65,13 +66,15 @@ _run_all: Final[Callable[[Iterable[Any]], object]] = collections.deque[Any](maxl
 class BlockNode(ObjectNode):
     """The node of the objects of one entity block."""
 
-    __slots__ = ("_identity", "_kind", "_objects", "links")
+    __slots__ = ("_identity", "_kind", "_objects", "answer", "links", "path")
 
-    def __init__(self, kind: type[Any], block: EntityBlock) -> None:
+    def __init__(self, kind: type[Any], block: EntityBlock, answer: object = None) -> None:
         super().__init__(dict(zip(block.fields, block.columns, strict=True)))
         self._identity: tuple[Sequence[Value], ...] = tuple(
             self.columns[name] for name in block.identity
         )
+        self.path = block.path
+        self.answer = answer
         self._kind = kind
         self._objects: list[Any] | None = None
         self.links: dict[str, _Link] = {}
@@ -132,6 +135,36 @@ class Result(Sequence[E_co]):
         """Where the page before ends; None when this page is the first."""
         return self._answer.previous_cursor
 
+    def next_cursor_of(self, parent: object, relation: Inclusion[Any, Any] | str) -> str | None:
+        """Where the following page of one parent's rows begins, for `after` of the relation.
+
+        Args:
+          parent: an object of this answer.
+          relation: what was included with a limit, or the name under which it is shown.
+
+        Returns:
+          None when the page is not full; after a full one, the next page may be empty.
+
+        Raises:
+          QueryError: the object is of another answer, or the relation has no pages.
+        """
+        return self._cursors_of(parent, relation)[1]
+
+    def previous_cursor_of(self, parent: object, relation: Inclusion[Any, Any] | str) -> str | None:
+        """Where the page before one parent's rows ends; see `next_cursor_of`."""
+        return self._cursors_of(parent, relation)[0]
+
+    def _cursors_of(
+        self, parent: object, relation: Inclusion[Any, Any] | str
+    ) -> tuple[str | None, str | None]:
+        node = parent.__ormdb_node__ if isinstance(parent, ObjectState) else None
+        self._objects()
+        if not isinstance(node, BlockNode) or node.answer is not self._answer:
+            raise QueryError(f"{parent!r} is no object of this answer; take one of its own")
+        name = relation if isinstance(relation, str) else relation.spec.name
+        assert isinstance(parent, ObjectState)
+        return self._answer.cursors_of((*node.path, name), parent.__ormdb_at__)
+
     def to_dicts(self) -> list[RowDict]:
         """The graph as nested dicts, by the names of the schema."""
         return self._answer.dicts()
@@ -168,7 +201,7 @@ class Result(Sequence[E_co]):
     def _objects(self) -> list[Any]:
         if self._root is None:
             kind = self._entity if isinstance(self._entity, type) else self._classes(self._entity)
-            self._root = root_node(self._answer.blocks, kind, self._classes)
+            self._root = root_node(self._answer.blocks, kind, self._classes, self._answer)
         return self._root.objects
 
     def __len__(self) -> int:
@@ -214,7 +247,10 @@ def find_block(blocks: GraphBlocks, node: str | type[Any]) -> EntityBlock:
 
 
 def root_node(
-    blocks: GraphBlocks, entity: type[Any], classes: Callable[[str], type[Any]]
+    blocks: GraphBlocks,
+    entity: type[Any],
+    classes: Callable[[str], type[Any]],
+    answer: object = None,
 ) -> BlockNode:
     """Return the node of the roots, linked to those of the includes.
 
@@ -222,6 +258,7 @@ def root_node(
       blocks: the answer.
       entity: the class of the roots.
       classes: gives the class of an entity that no class leads to.
+      answer: by which objects of this answer are told from those of others.
     """
     kinds: dict[tuple[str, ...], type[Any]] = {(): entity}
     nodes: dict[tuple[str, ...], BlockNode] = {}
@@ -230,7 +267,7 @@ def root_node(
         if block.path:
             parent = kinds[block.path[:-1]]
             kinds[block.path] = _class_of(parent, edges[block.path].relation, block.entity, classes)
-        node = BlockNode(kinds[block.path], block)
+        node = BlockNode(kinds[block.path], block, answer)
         nodes[block.path] = node
         if block.path:
             nodes[block.path[:-1]].links[block.path[-1]] = _Link(node, edges[block.path])

@@ -71,8 +71,7 @@ def spell_query(query: GraphQuery, name: str) -> str:
     steps = [
         *_filter_steps(query),
         *_number_steps(page),
-        *([f"after({_spell_place(page.after)})"] if page.after is not None else []),
-        *([f"before({_spell_place(page.before)})"] if page.before is not None else []),
+        *_cursor_steps(page),
         *_shape_steps(query),
         *([f"as_of({query.as_of!r})"] if query.as_of is not None else []),
         *([f"budget({_spell_budget(query.budget)})"] if query.budget != FanoutBudget() else []),
@@ -106,6 +105,7 @@ def spell_include(include: Include) -> str:
         include.relation,
         *_filter_steps(include),
         *_number_steps(include),
+        *_cursor_steps(include),
         *_shape_steps(include),
         *([f"named({include.alias!r})"] if include.alias is not None else []),
     ]
@@ -124,6 +124,13 @@ def _number_steps(page: Page | Include | TableQuery) -> Iterator[str]:
         yield f"limit({_spell_place(page.limit)})"
     if page.offset:
         yield f"offset({_spell_place(page.offset)})"
+
+
+def _cursor_steps(page: Page | Include) -> Iterator[str]:
+    if page.after is not None:
+        yield f"after({_spell_place(page.after)})"
+    if page.before is not None:
+        yield f"before({_spell_place(page.before)})"
 
 
 def _spell_place(place: int | str | NamedParam) -> str:

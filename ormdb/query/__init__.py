@@ -16,7 +16,9 @@ cache      plans by shape and schema version
 follow     from rows to the rows their relations lead to, a level at a time
 roots      the access path of the roots, walked
 sieve      which rows of a level stay, and in which order
+node_page  where a page begins, of the roots or of each parent's children
 root_page  the roots of a page
+child_pages  the page of each parent's children
 execute    roots, then each include once for all parents
 order      sorting, keyset cursors
 trace      what one run took, level by level

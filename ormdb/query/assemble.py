@@ -14,9 +14,10 @@ Invariants (held by tests/unit/query/test_assemble.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from ormdb.errors import QueryError
 from ormdb.ir.result import EdgeBlock, EntityBlock, FetchStatistics, GraphBlocks
 from ormdb.ir.value import RowDict
 from ormdb.query.execute import NodeResult
@@ -87,6 +88,26 @@ class GraphAnswer:
                 previous_cursor=previous,
             )
         return self._blocks
+
+    def cursors_of(self, path: Sequence[str], parent: int) -> tuple[str | None, str | None]:
+        """Where the page before a parent's rows of an include ends, and the next one begins.
+
+        Raises:
+          QueryError: no include of this path leads to many rows in an order that has places.
+        """
+        node = self._root
+        for name in path:
+            below = [child for child in node.children if child.plan.name == name]
+            if not below:
+                raise QueryError(f"the answer has no include {'.'.join(path)!r}")
+            node = below[0]
+        if node.cursors is None or node.offsets is None:
+            raise QueryError(
+                f"the rows of {'.'.join(path)!r} have no pages: it leads to one row at most, or "
+                "goes by edges in their own order; give a many-to-many include an order"
+            )
+        start, stop = node.offsets[parent], node.offsets[parent + 1]
+        return node.cursors.around(node.level, node.targets[start:stop])
 
     def dicts(self) -> list[RowDict]:
         """The graph as nested dicts, built anew for each call."""

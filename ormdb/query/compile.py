@@ -104,7 +104,6 @@ def compile_query(
         converters=compiler.converters(),
         keyed=tuple(_keyed(root.entity, access)),
         otherwise=tuple((other, tuple(_keyed(root.entity, other))) for other in others),
-        order_signature=encode_node(GraphQuery(entity=query.entity, order=logical.order)),
         schema_version=layout.bundle.version,
     )
 
@@ -247,6 +246,7 @@ class _Compiler:
             filter=near,
             far_filter=far,
             order=order,
+            order_signature=_signature(entity, logical),
             expand=expand,
             relation_name="" if logical.step is None else logical.step.name,
             to_one=logical.step is not None and logical.step.single,
@@ -320,6 +320,10 @@ def _selected(logical: LogicalNode) -> _Selection:
     chosen = tuple(entity.fields) if logical.select is None else logical.select
     shown = tuple(dict.fromkeys(chosen))
     return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
+
+
+def _signature(entity: EntityLayout, logical: LogicalNode) -> bytes:
+    return encode_node(GraphQuery(entity=entity.name, order=logical.order))
 
 
 def _as_given(value: Value) -> Value:

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 from ormdb.ir.expr import And, Expr, FieldRef
 from ormdb.query.estimate import Estimator
+from ormdb.query.node_page import NodePage
 from ormdb.query.plan import Expand, NodePlan
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.resolve import follow_path
-from ormdb.query.shape import PageValues
 from ormdb.query.sizes import DISTINCT_VALUES, distinct_of
 from ormdb.storage.layout import EntityLayout
 
@@ -74,7 +74,7 @@ def _children(ready: ReadyQuery, estimator: Estimator, node: NodePlan, parents: 
 
 
 def _paged(
-    estimator: Estimator, expand: Expand, page: PageValues, parents: float, share: float
+    estimator: Estimator, expand: Expand, page: NodePage, parents: float, share: float
 ) -> float:
     if page.limit is None and not page.offset:
         return estimator.children(expand.relation, parents) * share

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, compress, pairwise
+from itertools import accumulate, chain, pairwise
 
 from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, sort_in_steps
 from ormdb.query.budget import Spending
+from ormdb.query.child_pages import ChildCursors, Siblings, part_of
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
     Arrange,
@@ -42,10 +43,11 @@ from ormdb.query.follow import (
 )
 from ormdb.query.hash_join import Bounds, Joiner
 from ormdb.query.kept_pages import keep_page
+from ormdb.query.node_page import NodePage
+from ormdb.query.order import Place, beyond, sorted_positions
 from ormdb.query.plan import Expand, NodePlan, RelatedHop
 from ormdb.query.ready import ReadyQuery
-from ormdb.query.root_page import RootPage, RootReader, RootResult
-from ormdb.query.shape import PageValues
+from ormdb.query.root_page import RootReader, RootResult
 from ormdb.query.sieve import Sieve
 from ormdb.query.trace import Trace
 from ormdb.storage.records import RowDecoder
@@ -66,6 +68,7 @@ class NodeResult:
     targets: Sequence[int]
     children: list[NodeResult]
     derived: Sequence[list[Value]] = ()
+    cursors: ChildCursors | None = None  # of what leads to any number of rows
 
 
 class Execution:
@@ -100,7 +103,7 @@ class Execution:
             )
         return self._roots
 
-    def fetch(self, page: RootPage) -> tuple[NodeResult, RootResult]:
+    def fetch(self, page: NodePage) -> tuple[NodeResult, RootResult]:
         """The whole graph, and what there is to know about its roots."""
         roots = self.roots.page(page)
         keep_page(self._ready, self.view, roots)
@@ -151,34 +154,52 @@ class Execution:
         return NodeResult(plan, level, None, targets, [])
 
     def _expand_to_many(
-        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+        self, plan: NodePlan, expand: Expand, parents: Level, page: NodePage
     ) -> NodeResult:
         level, counts, sorted_already = self._children(plan, expand, parents, page)
         beat()
         self.spending.check_fanout(plan.path, max(counts, default=0))
         self.spending.add_edges(plan.path, len(level.rows))
-        owners = None
+        children = Siblings(level, counts)
         mask = self._sieve.node_mask(plan, level)
-        if mask is not None and not all(mask):
-            owners = list(compress(owners_of(counts), mask))
-            level = masked(level, mask)
+        if mask is not None:
+            children = children.kept(mask)
         if not sorted_already:
-            owners = owners if owners is not None else owners_of(counts)
-            positions = self._sieve.positions(plan.order, level)
-            sort_in_steps(positions, owners)
-            level, owners = picked(level, positions), sorted(owners)
-        if owners is not None:
-            counts = _counts(owners, len(counts))
+            children = self._sorted(plan, children)
+        if page.place is not None:
+            children = children.kept(self._beyond(plan, page.place, children, page.backward))
         # Those that an index gave first are as many as they should be already.
-        if page.offset or (page.limit is not None and max(counts, default=0) > page.limit):
-            level, counts = _limited(level, counts, page)
+        if page.offset or (page.limit is not None and max(children.counts, default=0) > page.limit):
+            children = children.paged(page)
+        level = children.level
         if expand.single:
-            return NodeResult(plan, level, None, _single_targets(counts), [])
-        offsets = list(accumulate(counts, initial=0))
-        return NodeResult(plan, level, offsets, range(len(level.rows)), [])
+            return NodeResult(plan, level, None, _single_targets(children.counts), [])
+        offsets = list(accumulate(children.counts, initial=0))
+        cursors = ChildCursors(plan, page, children.columns)
+        return NodeResult(plan, level, offsets, range(len(level.rows)), [], cursors=cursors)
+
+    def _sorted(self, plan: NodePlan, children: Siblings) -> Siblings:
+        """The children of each parent in the order of the node."""
+        level, owners = children.level, owners_of(children.counts)
+        columns = self._sieve.columns(plan.order, level)
+        positions = sorted_positions(plan.order, columns, level.keys)
+        sort_in_steps(positions, owners)
+        moved = None
+        if not plan.order.is_stored:  # else their rows tell, when a cursor is wanted
+            moved = [[column[at] for at in positions] for column in columns]
+        return Siblings(picked(level, positions), children.counts, moved)
+
+    def _beyond(
+        self, plan: NodePlan, place: Place, children: Siblings, backward: bool
+    ) -> list[bool]:
+        """Which children lie beyond the place of a cursor."""
+        columns = children.columns
+        if columns is None:
+            columns = self._sieve.columns(plan.order, children.level)
+        return beyond(place, columns, children.level.keys, backward=backward)
 
     def _children(
-        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+        self, plan: NodePlan, expand: Expand, parents: Level, page: NodePage
     ) -> tuple[Level, list[int], bool]:
         """The children of every parent, how many each has, and whether they are in order."""
         if expand.ordered_index is not None and page.limit is not None:
@@ -192,7 +213,7 @@ class Execution:
             if found is not None:
                 return *found, expand.row_order
         most = self.spending.children_max
-        if page.limit is not None and not filtered and expand.row_order:
+        if page.limit is not None and page.place is None and not filtered and expand.row_order:
             most = min(most, page.limit + page.offset)
         arrange = None if filtered else self._arrange(plan, expand)
         gather = None if filtered or page.limit is not None else self._gather(plan, expand)
@@ -262,7 +283,7 @@ class Execution:
         return Arrange(plan.order, lambda level: self._sieve.positions(plan.order, level))
 
     def _expand_through(
-        self, plan: NodePlan, expand: Expand, parents: Level, page: PageValues
+        self, plan: NodePlan, expand: Expand, parents: Level, page: NodePage
     ) -> NodeResult:
         far, edge_decoder, edge_order = expand.far, expand.edge_decoder, expand.edge_order
         assert far is not None
@@ -298,21 +319,29 @@ class Execution:
         ]
         if -1 in targets:
             each = [[at for at in found if at >= 0] for found in each]
+        columns = None
         if plan.order.keys:
-            rank = _ranks(self._sieve.positions(plan.order, level))
+            columns = self._sieve.columns(plan.order, level)
+            rank = _ranks(sorted_positions(plan.order, columns, level.keys))
             for found in each:
                 found.sort(key=rank.__getitem__)
+            if page.place is not None:
+                mask = beyond(page.place, columns, level.keys, backward=page.backward)
+                each = [[at for at in found if mask[at]] for found in each]
         if page.limit is not None or page.offset:
-            stop = None if page.limit is None else page.offset + page.limit
-            each = [found[page.offset : stop] for found in each]
+            parts = [part_of(len(found), page) for found in each]
+            each = [found[part.start : part.stop] for found, part in zip(each, parts, strict=True)]
         beat()
         flat = list(chain.from_iterable(each))
         used = sorted(set(flat))
         if len(used) < len(level.rows):
             place = dict(zip(used, range(len(used)), strict=True))
             level, flat = picked(level, used), list(map(place.__getitem__, flat))
+            if columns is not None:
+                columns = [[column[at] for at in used] for column in columns]
         offsets = list(accumulate(map(len, each), initial=0))
-        return NodeResult(plan, level, offsets, flat, [])
+        cursors = ChildCursors(plan, page, columns) if columns is not None else None
+        return NodeResult(plan, level, offsets, flat, [], cursors=cursors)
 
 
 def _ranks(positions: Sequence[int]) -> list[int]:
@@ -321,28 +350,6 @@ def _ranks(positions: Sequence[int]) -> list[int]:
     for rank, position in enumerate(positions):
         ranks[position] = rank
     return ranks
-
-
-def _counts(owners: Sequence[int], parents: int) -> list[int]:
-    """The inverse of `owners_of`."""
-    counts = [0] * parents
-    for owner in owners:
-        counts[owner] += 1
-    return counts
-
-
-def _limited(level: Level, counts: Sequence[int], page: PageValues) -> tuple[Level, list[int]]:
-    """The part of each parent's children that its page holds."""
-    kept: list[int] = []
-    new_counts: list[int] = []
-    start = 0
-    for count in counts:
-        stop = count if page.limit is None else min(count, page.offset + page.limit)
-        part = range(start + page.offset, start + stop)
-        kept.extend(part)
-        new_counts.append(len(part))
-        start += count
-    return (level if len(kept) == len(level.rows) else picked(level, kept)), new_counts
 
 
 def _single_targets(counts: Sequence[int]) -> list[int]:

@@ -50,6 +50,7 @@ from ormdb.query.estimate import Estimator
 from ormdb.query.estimate_levels import group_estimate, level_estimates
 from ormdb.query.fetch import Reading, fetch, plan_only
 from ormdb.query.hops import hop_calls, include_hops, root_hops
+from ormdb.query.node_page import NodePage
 from ormdb.query.plan import (
     Access,
     Expand,
@@ -60,8 +61,6 @@ from ormdb.query.plan import (
     RelatedHop,
 )
 from ormdb.query.plan import FoldPlan as FoldOfRelated
-from ormdb.query.root_page import RootPage
-from ormdb.query.shape import PageValues
 from ormdb.query.table import plan_table_only, table
 from ormdb.query.table_plan import FoldPlan, TablePlan
 from ormdb.query.table_shape import TableParts, aggregate_place, key_place
@@ -229,7 +228,7 @@ def _include(
         near_filter=_filter(node.filter),
         far_filter=_filter(node.far_filter),
         order=_include_order(node.order, expand),
-        limits=Limits(limit=page.limit, offset=page.offset),
+        limits=Limits(limit=page.limit, offset=page.offset, cursor=_cursor(page)),
         rows_at_most=most,
         rows_estimated=_estimated(expected, node, most),
         actual=trace.levels.get(node.number),
@@ -410,13 +409,13 @@ def _include_order(order: OrderPlan, expand: Expand) -> Ordering | None:
     return Ordering(by="sort", keys=keys, hops=_hops(order.hops))
 
 
-def _cursor(page: RootPage) -> Choice["after", "before"] | None:
+def _cursor(page: NodePage) -> Choice["after", "before"] | None:
     if page.place is None:
         return None
     return "before" if page.backward else "after"
 
 
-def _roots_at_most(run: Run, page: RootPage) -> int | None:
+def _roots_at_most(run: Run, page: NodePage) -> int | None:
     access = run.ready.access
     bounds: list[int] = [] if page.limit is None else [page.limit]
     if access.kind == "identity":
@@ -432,7 +431,7 @@ def _roots_at_most(run: Run, page: RootPage) -> int | None:
     return min(bounds, default=None)
 
 
-def _children_at_most(expand: Expand, page: PageValues, parents: int | None) -> int | None:
+def _children_at_most(expand: Expand, page: NodePage, parents: int | None) -> int | None:
     if parents is None:
         return None
     if expand.kind == "to_one" or expand.single:

@@ -227,4 +227,4 @@ class _Cursors:
             values = Execution(*self._run).roots.order_values(level, position)
         else:
             values = ends[position]
-        return encode_cursor(self._run[0].plan.order_signature, values, level.keys[position])
+        return encode_cursor(self._run[0].plan.root.order_signature, values, level.keys[position])

@@ -57,7 +57,7 @@ class LogicalNode:
     deciding: tuple[OrderSpec, ...]  # the keys of `order` between whose values there is a choice
     tie_descending: bool  # ties come in row order, turned round or not
     select: tuple[str, ...] | None
-    limited: bool  # whether it has a limit, of all rows or of each parent's
+    limited: bool  # whether the first few are enough, of all rows or of each parent's
     children: tuple[LogicalNode, ...] = ()
     derived: tuple[Derived, ...] = ()
 
@@ -178,10 +178,19 @@ def _children(
             )
         taken.add(include.name)
         step = find_step(layout, entity, include.relation)
-        if step.single and (include.order or include.limit is not None or include.offset):
+        has_cursor = include.after is not None or include.before is not None
+        is_cut = include.limit is not None or include.offset or has_cursor
+        if step.single and (include.order or is_cut):
             raise QueryError(
                 f"{entity.name}.{include.relation} leads to one row at most; "
-                "leave its order, limit and offset out",
+                "leave its order, limit, offset and cursor out",
+                entity=entity.name,
+                relation=include.relation,
+            )
+        if has_cursor and step.kind == "through" and not include.order:
+            raise QueryError(
+                f"{entity.name}.{include.relation} is in the order of its edges, in which a cursor "
+                "names no place; give it an order",
                 entity=entity.name,
                 relation=include.relation,
             )
@@ -192,7 +201,7 @@ def _children(
             include.order,
             include.select,
             include.includes,
-            limited=include.limit is not None,
+            limited=include.limit is not None and not has_cursor,
             derived=include.derived,
         )
         children.append(_node(layout, step.target, step, wanted, taker))

@@ -88,6 +88,15 @@ class Place:
         return not same and not self.is_before(values, row_key)
 
 
+def beyond(
+    place: Place, columns: Sequence[Sequence[Value]], keys: Sequence[bytes], *, backward: bool
+) -> list[bool]:
+    """Which rows lie on the far side of a place; `columns` are the values of the order's keys."""
+    is_beyond = place.is_after if backward else place.is_before
+    values = zip(*columns, strict=True) if columns else iter([()] * len(keys))
+    return [is_beyond(row, key) for row, key in zip(values, keys, strict=True)]
+
+
 def encode_cursor(signature: bytes, values: Sequence[Value], row_key: bytes) -> str:
     """The cursor of a row."""
     body = _encode((*values, row_key))

@@ -306,6 +306,7 @@ class NodePlan:
     filter: FilterPlan | None  # by the row's own fields
     far_filter: FilterPlan | None  # by what its relations lead to, asked of the rows that are left
     order: OrderPlan
+    order_signature: bytes  # what a cursor has to be of: the entity, and its order
     expand: Expand | None
     relation_name: str
     to_one: bool
@@ -330,5 +331,4 @@ class QueryPlan:
     keyed: tuple[Keyed, ...]
     # In place of `access` when its guards do not hold, in turn.
     otherwise: tuple[tuple[Access, tuple[Keyed, ...]], ...]
-    order_signature: bytes
     schema_version: int

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
@@ -36,16 +36,16 @@ from ormdb.ir.bind import (
     walk_related,
 )
 from ormdb.ir.expr import Call, Expr, NamedParam
-from ormdb.ir.graph import GraphQuery, Include
+from ormdb.ir.graph import GraphQuery, Include, Page
 from ormdb.ir.patterns import literal_prefix
 from ormdb.ir.table import TableQuery
 from ormdb.ir.value import IntType, ListType, TextType, Value
 from ormdb.query.cache import PlanCache
+from ormdb.query.node_page import NodePage, node_page
 from ormdb.query.plan import QueryPlan
-from ormdb.query.ready import ReadyQuery, make_ready, root_page, usable_access
-from ormdb.query.root_page import RootPage
+from ormdb.query.ready import ReadyQuery, make_ready, usable_access
 from ormdb.query.seek import seek_of
-from ormdb.query.shape import PageValues, ShapedQuery, page_values, take_shape
+from ormdb.query.shape import PageValues, ShapedQuery, page_numbers, take_shape
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.layout import Layout
 
@@ -169,10 +169,7 @@ class PreparedQuery(Preparation[GraphQuery, ReadyQuery]):
 
     def __init__(self, query: GraphQuery) -> None:
         """Raises ParameterError if parameters of one name have different types."""
-        page = query.page
-        cursors = [
-            cursor.name for cursor in (page.after, page.before) if isinstance(cursor, NamedParam)
-        ]
+        cursors = [name for name, one in parameters_of(query).items() if one.is_cursor]
         super().__init__(query, cursors, _filters)
 
     def _with(self, values: Values) -> GraphQuery:
@@ -221,66 +218,53 @@ class QueryVariant:
             for kind, index, _ in plan.keyed
         )
         self._seek = seek_of(plan)
-        self._page_names = _page_names(query)
-        self._has_cursor = _is_parameter(query.page.after) or _is_parameter(query.page.before)
-        self._pages: Sequence[PageValues] = shaped.pages
-        self._page: RootPage = root_page(
-            plan,
-            shaped.pages[0],
-            None if self._has_cursor else shaped.after,
-            None if self._has_cursor else shaped.before,
-        )
+        self._pages: Sequence[NodePage] = list(map(node_page, plan.nodes, shaped.pages))
+        self._given_pages = [
+            (number, page) for number, page in enumerate(_pages(query)) if _has_parameter(page)
+        ]
 
     def ready(self, given: Given) -> ReadyQuery:
         plan = self._plan
         values = self._bind(given)
         access = usable_access(plan, values) if self._may_lack_key else plan.access
-        pages, page = self._pages, self._page
-        if self._page_names:
-            pages = [self._numbers(names, given) for names in self._page_names]
-            page = replace(page, limit=pages[0].limit, offset=pages[0].offset)
-        if self._has_cursor:
-            asked = self._query.page
-            after = self._value(asked.after, given)
-            page = root_page(plan, pages[0], after, self._value(asked.before, given))
-        seek = None
+        pages = self._pages
+        if self._given_pages:
+            pages = [*pages]
+            for number, asked in self._given_pages:
+                pages[number] = node_page(plan.nodes[number], self._page(asked, given))
+        page, seek = pages[0], None
         if access is plan.access and not page.offset and page.limit != 0 and page.place is None:
             seek = self._seek
-        return ReadyQuery(self._query, plan, access, values, pages, page, seek)
+        return ReadyQuery(self._query, plan, access, values, pages, seek)
 
-    def _numbers(self, names: _PageNames, given: Given) -> PageValues:
-        return page_values(
-            self._value(names.limit, given), self._value(names.offset, given), names.where
+    def _page(self, asked: Page | Include, given: Given) -> PageValues:
+        limit, offset = self._value(asked.limit, given), self._value(asked.offset, given)
+        where = f"the include of {asked.name!r}" if isinstance(asked, Include) else "the page"
+        return PageValues(
+            *page_numbers(limit, offset, where),
+            self._value(asked.after, given),
+            self._value(asked.before, given),
         )
 
     def _value(self, part: Any, given: Given) -> Any:
         return self._checkers[part.name](given[part.name]) if _is_parameter(part) else part
 
 
-@dataclass(frozen=True, slots=True)
-class _PageNames:
-    """The limit and the offset of one node: numbers, or the parameters that are these."""
-
-    limit: int | NamedParam | None
-    offset: int | NamedParam
-    where: str
-
-
-def _page_names(query: GraphQuery) -> list[_PageNames]:
-    """The pages of all nodes, parents first; none if no parameter is among them."""
-    pages = [_PageNames(query.page.limit, query.page.offset, "the page")]
+def _pages(query: GraphQuery) -> list[Page | Include]:
+    """What says the pages of all nodes, parents first."""
+    pages: list[Page | Include] = [query.page]
 
     def gather(nodes: Sequence[Include]) -> None:
         for node in nodes:
-            pages.append(_PageNames(node.limit, node.offset, f"the include of {node.name!r}"))
+            pages.append(node)
             gather(node.includes)
 
     gather(query.includes)
-    return pages if any(map(_has_parameter, pages)) else []
+    return pages
 
 
-def _has_parameter(page: _PageNames) -> bool:
-    return _is_parameter(page.limit) or _is_parameter(page.offset)
+def _has_parameter(page: Page | Include) -> bool:
+    return any(map(_is_parameter, (page.limit, page.offset, page.after, page.before)))
 
 
 def _is_parameter(part: object) -> bool:
@@ -292,6 +276,8 @@ def _with_pages_of(node: Include, bound: Include) -> Include:
         node,
         limit=bound.limit,
         offset=bound.offset,
+        after=bound.after,
+        before=bound.before,
         includes=tuple(map(_with_pages_of, node.includes, bound.includes)),
     )
 

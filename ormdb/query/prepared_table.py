@@ -37,7 +37,7 @@ from ormdb.query.prepared import (
     Values,
     binder,
 )
-from ormdb.query.shape import PageValues, page_values
+from ormdb.query.shape import PageValues, page_numbers
 from ormdb.query.table import ReadyTable, make_table_ready
 from ormdb.query.table_plan import TablePlan
 from ormdb.query.table_shape import ShapedTable, bind_parts, take_table_shape
@@ -91,11 +91,9 @@ class _TableVariant:
     def ready(self, given: Given) -> ReadyTable:
         page = self._page
         if self._has_page:
-            page = page_values(
-                self._number(self._query.limit, given),
-                self._number(self._query.offset, given) or 0,
-                "the table",
-            )
+            limit = self._number(self._query.limit, given)
+            offset = self._number(self._query.offset, given) or 0
+            page = PageValues(*page_numbers(limit, offset, "the table"))
         return ReadyTable(self._query, self._plan, self._base.ready(given), self._bind(given), page)
 
     def _number(self, part: int | NamedParam | None, given: Given) -> int | None:

@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ormdb.errors import QueryError
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import Value
 from ormdb.pulse import in_steps
 from ormdb.query.budget import check_budget, check_depth
 from ormdb.query.convert import has_key
-from ormdb.query.order import decode_cursor
+from ormdb.query.node_page import NodePage, node_page
 from ormdb.query.plan import Access, Keyed, QueryPlan
-from ormdb.query.root_page import RootPage
 from ormdb.query.seek import Seek
-from ormdb.query.shape import PageValues, ShapedQuery
+from ormdb.query.shape import ShapedQuery
 
 
 @dataclass(slots=True, eq=False)  # not frozen: a prepared query makes one for each run
@@ -34,9 +32,13 @@ class ReadyQuery:
     plan: QueryPlan
     access: Access
     values: Sequence[Value]
-    pages: Sequence[PageValues]
-    page: RootPage
+    pages: Sequence[NodePage]  # of all nodes, parents first
     seek: Seek | None = None
+
+    @property
+    def page(self) -> NodePage:
+        """The page of the roots."""
+        return self.pages[0]
 
 
 def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> ReadyQuery:
@@ -49,9 +51,9 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
     check_budget(query.budget)
     values = [convert(value) for convert, value in zip(plan.converters, shaped.values, strict=True)]
     access = usable_access(plan, values)
-    page = root_page(plan, shaped.pages[0], shaped.after, shaped.before)
+    pages = list(map(node_page, plan.nodes, shaped.pages))
     check_depth(query)
-    return ReadyQuery(query, plan, access, values, shaped.pages, page)
+    return ReadyQuery(query, plan, access, values, pages)
 
 
 def usable_access(plan: QueryPlan, values: Sequence[Value]) -> Access:
@@ -78,22 +80,3 @@ def _have_keys(keyed: Sequence[Keyed], values: Sequence[Value]) -> bool:
         elif not all(has_key(kind, item) for part in in_steps(list(value)) for item in part):
             return False
     return True
-
-
-def root_page(
-    plan: QueryPlan, numbers: PageValues, after: str | None, before: str | None
-) -> RootPage:
-    """Where a page begins and how long it may be.
-
-    Raises:
-      QueryError, CursorError: it has two cursors, or one of another query.
-    """
-    if after is not None and before is not None:
-        raise QueryError("a page goes on from a cursor or back from one; give after or before")
-    cursor = before if before is not None else after
-    place = None
-    if cursor is not None:
-        place = decode_cursor(plan.order_signature, plan.root.order, cursor)
-    return RootPage(
-        limit=numbers.limit, offset=numbers.offset, place=place, backward=before is not None
-    )

@@ -23,23 +23,14 @@ from ormdb.query.budget import Spending
 from ormdb.query.decoded import decoded_rows
 from ormdb.query.follow import Level, masked, picked, sliced
 from ormdb.query.gather import KeyGatherer
-from ormdb.query.order import Place, sorted_positions
+from ormdb.query.node_page import NodePage
+from ormdb.query.order import beyond, sorted_positions
 from ormdb.query.plan import Access, NodePlan
 from ormdb.query.roots import Batch, root_batches
 from ormdb.query.sieve import Sieve
 from ormdb.query.walk import Walk
 from ormdb.storage.key_ranges import CUT_PREFIX_BYTES, sorts_exactly
 from ormdb.storage.views import View
-
-
-@dataclass(slots=True, kw_only=True)  # not frozen: most runs of a query make one
-class RootPage:
-    """Where the root page begins and how long it may be; never changed."""
-
-    limit: int | None
-    offset: int
-    place: Place | None
-    backward: bool
 
 
 @dataclass(slots=True)
@@ -76,7 +67,7 @@ class RootReader:
         self._sieve = sieve
         self._gatherer = KeyGatherer(view, values, sieve, spending)
 
-    def page(self, page: RootPage) -> RootResult:
+    def page(self, page: NodePage) -> RootResult:
         """The roots of a page, in the query's order."""
         stop = None if page.limit is None else page.offset + page.limit
         wanted = None if stop is None else stop + 1
@@ -91,7 +82,7 @@ class RootReader:
             return RootResult(level, more, self._ends(level))
         return self._sorted(page, stop)
 
-    def batches(self, page: RootPage, size: int) -> Iterator[Level]:
+    def batches(self, page: NodePage, size: int) -> Iterator[Level]:
         """The roots of a page that goes forwards, so many at a time, none of them empty."""
         if not self._access.ordered:
             yield from self._sorted_batches(page, size)
@@ -130,7 +121,7 @@ class RootReader:
             return None
         return self.order_values(level, 0), self.order_values(level, -1)
 
-    def _in_order(self, page: RootPage, wanted: int | None) -> Level:
+    def _in_order(self, page: NodePage, wanted: int | None) -> Level:
         """Walk the access path until the page is full."""
         batch = None
         if wanted is not None:
@@ -142,21 +133,21 @@ class RootReader:
         for level in self.kept_batches(Walk(place=page.place, backward=page.backward, batch=batch)):
             if page.place is not None:
                 columns = self._sieve.columns(self._root.order, level)
-                beyond = _beyond(page.place, columns, level.keys, backward=page.backward)
-                level = masked(level, beyond)
+                mask = beyond(page.place, columns, level.keys, backward=page.backward)
+                level = masked(level, mask)
             self._gather(gathered, level, page)
             if wanted is not None and len(gathered.rows) >= wanted:
                 break
         return gathered
 
-    def _sorted(self, page: RootPage, stop: int | None) -> RootResult:
+    def _sorted(self, page: NodePage, stop: int | None) -> RootResult:
         """Gather everything the filter keeps, then sort."""
         order, gathered = self._root.order, Level([], [])
         for level in self.kept_batches(Walk()):
             self._gather(gathered, level, page)
         columns = self._sieve.columns(order, gathered)
         if page.place is not None:
-            mask = _beyond(page.place, columns, gathered.keys, backward=page.backward)
+            mask = beyond(page.place, columns, gathered.keys, backward=page.backward)
             gathered = masked(gathered, mask)
             columns = [list(compress(column, mask)) for column in columns]
         positions = sorted_positions(order, columns, gathered.keys)
@@ -175,7 +166,7 @@ class RootReader:
             ends = first, last
         return RootResult(picked(gathered, positions), more, ends)
 
-    def _walked(self, page: RootPage, size: int) -> Iterator[Level]:
+    def _walked(self, page: NodePage, size: int) -> Iterator[Level]:
         """The rows of a page in the order of the access path."""
         left, skip = page.limit, page.offset
         batch = size if left is None else min(size, left + skip)
@@ -186,7 +177,7 @@ class RootReader:
             level = found
             if page.place is not None:
                 columns = self._sieve.columns(self._root.order, level)
-                level = masked(level, _beyond(page.place, columns, level.keys, backward=False))
+                level = masked(level, beyond(page.place, columns, level.keys, backward=False))
             skipped = min(skip, len(level.rows))
             level = sliced(level, skipped, None if left is None else skipped + left)
             skip -= skipped
@@ -196,7 +187,7 @@ class RootReader:
                 if not left:
                     return
 
-    def _sorted_batches(self, page: RootPage, size: int) -> Iterator[Level]:
+    def _sorted_batches(self, page: NodePage, size: int) -> Iterator[Level]:
         """The keys of everything the filter keeps are sorted, then the rows are read."""
         root, order = self._root, self._root.order
         keys: list[bytes] = []
@@ -204,7 +195,7 @@ class RootReader:
         for level in self.kept_batches(Walk(is_stream=True)):
             found: Sequence[Sequence[Value]] = self._sieve.columns(order, level)
             if page.place is not None:
-                mask = _beyond(page.place, found, level.keys, backward=False)
+                mask = beyond(page.place, found, level.keys, backward=False)
                 level = masked(level, mask)
                 found = [list(compress(column, mask)) for column in found]
             keys.extend(level.keys)
@@ -224,7 +215,7 @@ class RootReader:
             if any(there):
                 yield level if all(there) else masked(level, there)
 
-    def _gather(self, gathered: Level, level: Level, page: RootPage) -> None:
+    def _gather(self, gathered: Level, level: Level, page: NodePage) -> None:
         gathered.rows.extend(level.rows)
         gathered.keys.extend(level.keys)
         allowed, shown = self._spending.budget.rows, len(gathered.rows) - page.offset
@@ -288,15 +279,6 @@ class RootReader:
         if backward:
             positions.reverse()
         return picked(level, positions)
-
-
-def _beyond(
-    place: Place, columns: Sequence[Sequence[Value]], keys: Sequence[bytes], *, backward: bool
-) -> list[bool]:
-    """Which rows lie on the far side of a place."""
-    is_beyond = place.is_after if backward else place.is_before
-    values = zip(*columns, strict=True) if columns else iter([()] * len(keys))
-    return [is_beyond(row, key) for row, key in zip(values, keys, strict=True)]
 
 
 def gathered(batches: Iterator[Level], size: int) -> Iterator[Level]:

@@ -48,7 +48,7 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.expression_type import check_size, no_value, too_many_nodes
 from ormdb.ir.function_type import TESTS
-from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec
+from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.patterns import literal_prefix
 from ormdb.ir.value import (
     BoolType,
@@ -102,10 +102,12 @@ class Shape:
 
 @dataclass(slots=True)  # not frozen: most runs of a query make one
 class PageValues:
-    """The numbers of one node's page; never changed."""
+    """The numbers and cursors of one node's page; never changed."""
 
     limit: int | None
     offset: int
+    after: str | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,6 @@ class ShapedQuery:
     shape: Shape
     values: tuple[Value, ...]
     pages: tuple[PageValues, ...]  # in the order of the nodes: parents first
-    after: str | None
-    before: str | None
 
 
 class LiteralTaker:
@@ -238,7 +238,7 @@ class LiteralTaker:
           QueryError: a limit or an offset is not a number of rows.
           LimitError: there are too many includes, or an expression nests too deeply.
         """
-        self.pages.append(page_values(node.limit, node.offset, f"the include of {node.name!r}"))
+        self.pages.append(page_values(node, f"the include of {node.name!r}"))
         if len(self.pages) > limits.INCLUDE_NODES_MAX + 1:  # the root's page is the first
             raise LimitError(
                 f"the query has more than {limits.INCLUDE_NODES_MAX} includes; split it",
@@ -249,9 +249,11 @@ class LiteralTaker:
             filter=None if node.filter is None else self.expression(node.filter),
             order=self.order(node.order),
             derived=self.derived(node.derived),
-            # 1 and 0 only say that there is a limit and an offset.
+            # 1 and "" only say that there is a limit, an offset, a cursor.
             limit=None if node.limit is None else 1,
             offset=1 if node.offset else 0,
+            after=None if node.after is None else "",
+            before=None if node.before is None else "",
             includes=tuple(map(self.include, node.includes)),
         )
 
@@ -271,12 +273,7 @@ def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None
     """
     taker = LiteralTaker(open_patterns=open_patterns)
     page = query.page
-    after, before = page.after, page.before
-    if isinstance(after, NamedParam):
-        raise no_value(after.name)
-    if isinstance(before, NamedParam):
-        raise no_value(before.name)
-    taker.pages.append(page_values(page.limit, page.offset, "the page"))
+    taker.pages.append(page_values(page, "the page"))
     bare = GraphQuery(
         entity=query.entity,
         filter=None if query.filter is None else taker.expression(query.filter),
@@ -285,14 +282,14 @@ def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None
         includes=tuple(map(taker.include, query.includes)),
         derived=taker.derived(query.derived),
     )
-    backward = before is not None
+    backward = page.before is not None
     shape = Shape(
         bare,
-        PageShape(page.limit is not None, backward or after is not None, backward),
+        PageShape(page.limit is not None, backward or page.after is not None, backward),
         tuple(taker.classes),
         tuple(taker.kept_classes),
     )
-    return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages), after, before)
+    return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages))
 
 
 def _class_of(value: object) -> type[object]:
@@ -311,16 +308,33 @@ def _gives_type(name: str, subjects: Sequence[Expr]) -> bool:
     return name != "has" or isinstance(subjects[0], FieldRef)
 
 
-def page_values(limit: int | NamedParam | None, offset: int | NamedParam, where: str) -> PageValues:
-    """The numbers of a page.
+def page_values(page: Page | Include, where: str) -> PageValues:
+    """The numbers and the cursors of a page.
+
+    Raises:
+      QueryError: a number is negative, or no int.
+    """
+    return PageValues(
+        *page_numbers(page.limit, page.offset, where), _cursor(page.after), _cursor(page.before)
+    )
+
+
+def page_numbers(
+    limit: int | NamedParam | None, offset: int | NamedParam, where: str
+) -> tuple[int | None, int]:
+    """The limit and the offset of a page.
 
     Raises:
       QueryError: one is negative, or no int.
     """
-    return PageValues(
-        None if limit is None else _row_count(limit, "limit", where),
-        _row_count(offset, "offset", where),
-    )
+    counted = None if limit is None else _row_count(limit, "limit", where)
+    return counted, _row_count(offset, "offset", where)
+
+
+def _cursor(cursor: str | NamedParam | None) -> str | None:
+    if isinstance(cursor, NamedParam):
+        raise no_value(cursor.name)
+    return cursor
 
 
 def _row_count(number: object, name: str, where: str) -> int:

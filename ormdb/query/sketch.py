@@ -27,11 +27,11 @@ from ormdb.ir.expr import And, Compare, FieldRef, Literal
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import DecimalType, FloatType, IntType, Value
 from ormdb.query.budget import check_budget, check_depth
+from ormdb.query.node_page import NodePage
 from ormdb.query.plan import QueryPlan
 from ormdb.query.ready import ReadyQuery, usable_access
-from ormdb.query.root_page import RootPage
 from ormdb.query.seek import Seek
-from ormdb.query.shape import page_values
+from ormdb.query.shape import page_numbers
 from ormdb.storage.layout import Layout
 
 # Whatever a query has besides: the plan depends on it, and of it the very object is compared.
@@ -121,11 +121,10 @@ class Known:
     def ready(self, query: GraphQuery, given: Sequence[Value]) -> ReadyQuery:
         """A query of this sketch with its own values and page; raises what `make_ready` raises."""
         first, plan, mine = self._ready, self._plan, self._query
-        pages, page = first.pages, first.page
+        pages = first.pages
         if query.page is not mine.page:
-            numbers = page_values(query.page.limit, query.page.offset, "the page")
-            pages = [numbers, *pages[1:]]
-            page = RootPage(limit=numbers.limit, offset=numbers.offset, place=None, backward=False)
+            limit, offset = page_numbers(query.page.limit, query.page.offset, "the page")
+            pages = [NodePage(limit=limit, offset=offset), *pages[1:]]
         if query.budget is not mine.budget:
             check_budget(query.budget)
         values = [convert(value) for convert, value in zip(self._converters, given, strict=True)]
@@ -133,5 +132,6 @@ class Known:
         access = usable_access(plan, values) if self._may_lack_key else plan.access
         if query.budget is not mine.budget:
             check_depth(query)
+        page = pages[0]
         seek = self._seek if access is plan.access and not page.offset and page.limit != 0 else None
-        return ReadyQuery(query, plan, access, values, pages, page, seek)
+        return ReadyQuery(query, plan, access, values, pages, seek)

@@ -25,8 +25,8 @@ from ormdb.query.assemble import GraphAnswer
 from ormdb.query.budget import Spending
 from ormdb.query.execute import Execution
 from ormdb.query.fetch import Reading, no_cursors
+from ormdb.query.node_page import NodePage
 from ormdb.query.ready import ReadyQuery
-from ormdb.query.root_page import RootPage
 
 
 def stream(
@@ -58,7 +58,7 @@ def stream_ready(
 def _answers(
     reading: Reading,
     execution: Execution,
-    page: RootPage,
+    page: NodePage,
     batch: int,
     proceed: Callable[[], None],
 ) -> Iterator[GraphAnswer]:

@@ -37,8 +37,9 @@ from ormdb.ir.value import FloatType, Type, Value
 from ormdb.query.decoded import decoded_rows
 from ormdb.query.execute import Execution
 from ormdb.query.follow import Level
+from ormdb.query.node_page import NodePage
 from ormdb.query.order import sort_positions
-from ormdb.query.root_page import RootPage, gathered
+from ormdb.query.root_page import gathered
 from ormdb.query.roots import dangling, recheck_entries
 from ormdb.query.sieve import Sieve
 from ormdb.query.table_plan import ColumnPlan, FoldPlan, ResultPlan, TablePlan
@@ -89,7 +90,7 @@ class TableExecution:
             ) from error
 
     def _plain(self) -> list[list[Value]]:
-        page = RootPage(limit=self._limit, offset=self._offset, place=None, backward=False)
+        page = NodePage(limit=self._limit, offset=self._offset, place=None, backward=False)
         level = self._rows.roots.page(page).level
         self.rows_kept = len(level.rows)
         self._spending.add_rows((), len(level.rows))

@@ -40,7 +40,7 @@ from ormdb.query.shape import (
     PageValues,
     Shape,
     ShapedQuery,
-    page_values,
+    page_numbers,
     take_shape,
 )
 
@@ -91,7 +91,7 @@ def take_table_shape(
       QueryError: its columns, having or order do not fit each other, or its page is none.
       LimitError: it is too large.
     """
-    page = page_values(query.limit, query.offset, "the table")
+    page = PageValues(*page_numbers(query.limit, query.offset, "the table"))
     parts = split_table(query)
     base = _base(query, parts)
     shaped_base = take_shape(base, open_patterns=open_patterns)

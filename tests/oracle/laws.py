@@ -1,7 +1,7 @@
 """Laws of graph fetches: answers to two questions, of which one says what the other has to be.
 
     an include        what a fetch by the parent's values gives, parent by parent
-    pages             put together, forwards, backwards or by offset: the whole
+    pages             put together, forwards, backwards or by offset: the whole; of children, too
     the order         turned round, ties and NULLs with it: the rows turned round
     unrelated rows    added or gone: nothing changes
     now               as of the newest commit, in a snapshot, in a transaction: the same
@@ -24,6 +24,7 @@ from ormdb.ir.mutation import Insert
 from ormdb.ir.schema import RelationDef, ThroughDef
 from ormdb.ir.value import RowDict, Value
 from ormdb.session import Reader
+from tests.oracle.child_pages import law_of_child_pages
 from tests.oracle.compare import DifferenceError, check_same
 from tests.oracle.rows import RowMaker
 from tests.oracle.stage import Stage, identities, whole
@@ -311,6 +312,7 @@ LAWS: Final[tuple[Callable[[Stage, GraphQuery], bool], ...]] = (
     law_of_includes,
     law_of_roots,
     law_of_pages,
+    law_of_child_pages,
     law_of_reversal,
     law_of_unrelated_rows,
     law_of_now,

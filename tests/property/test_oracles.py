@@ -6,14 +6,17 @@ Every oracle is shown a planted fault as well, which it has to find.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ormdb.ir.expr import Expr
 from ormdb.ir.value import Value
+from ormdb.query import child_pages
 from ormdb.query.follow import Level
 from ormdb.query.hash_join import Children, by_parent
+from ormdb.query.node_page import NodePage
 from ormdb.query.order import Place, sorted_positions
 from ormdb.query.plan import OrderPlan
 from ormdb.query.root_page import RootReader
@@ -207,4 +210,15 @@ def test_a_page_that_begins_with_the_row_at_its_cursor_is_found_by_laws(
 
     is_before = Place.is_before
     monkeypatch.setattr(Place, "is_before", with_the_row_itself)
+    must_find(keep_laws)
+
+
+def test_a_page_of_children_that_goes_back_from_the_wrong_end_is_found_by_laws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def from_the_beginning(count: int, page: NodePage) -> range:
+        return part_of(count, replace(page, backward=False))
+
+    part_of = child_pages.part_of
+    monkeypatch.setattr(child_pages, "part_of", from_the_beginning)
     must_find(keep_laws)

@@ -66,7 +66,8 @@ class Color(enum.Enum):
 
 
 def checked(kind: Type, value: object, *, may_be_none: bool = False) -> Value:
-    return value_checker(Parameter("p", kind, may_be_none))(value)
+    parameter = Parameter("p", kind, may_be_none, is_cursor=may_be_none)
+    return value_checker(parameter)(value)
 
 
 def test_a_query_tells_its_parameters_and_which_of_them_may_be_none() -> None:

@@ -164,6 +164,9 @@ class FakeAnswer:
         self.asked += 1
         return self._found
 
+    def cursors_of(self, path: Sequence[str], parent: int) -> tuple[str | None, str | None]:
+        return None, f"{'.'.join(path)} of {parent}"
+
     def dicts(self) -> list[RowDict]:
         return [{"faa": "JFK"}, {"faa": "LGA"}]
 
