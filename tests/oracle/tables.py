@@ -370,7 +370,9 @@ def _summed(function: str, values: Sequence[Value], scale: int) -> Value:
         if function == "sum":
             return decimal.Context(prec=38).plus(total)
         mean = _WIDE.divide(total, decimal.Decimal(count))
-        return mean.quantize(decimal.Decimal(1).scaleb(-min(scale + 6, 38)), context=_WIDE)
+        whole_digits = len(str(abs(int(mean)))) if abs(mean) >= 1 else 0
+        places = min(scale + 6, 38 - whole_digits)  # a decimal has 38 digits in all
+        return mean.quantize(decimal.Decimal(1).scaleb(-places), context=_WIDE)
     if isinstance(first, float):
         return _sum_of_floats(values, count if function == "avg" else 1)
     whole = sum(values)
