@@ -54,6 +54,22 @@ class Customer(Entity):
     referred: Many[Customer] = many(inverse="referrer")
 
 
+class Member(Entity):
+    """Some have a card, and visits name the card."""
+
+    id: Field[int] = field(identity=True)
+    card: Field[str | None] = field(unique=True)
+    visits: Many[Visit] = many(inverse="member")
+
+
+class Visit(Entity):
+    """Some of nobody, some of a card that nobody has."""
+
+    id: Field[int] = field(identity=True)
+    day: Field[int] = field(index=True)
+    member: One[Member | None] = one(references="card", enforced=False)
+
+
 class Order(Entity):
     """What is ordered; few are overdue."""
 
@@ -65,7 +81,7 @@ class Order(Entity):
 
 def order_rows() -> list[dict[str, object]]:
     count = CUSTOMERS * EACH
-    step = count // OVERDUE
+    step = count // OVERDUE + 1  # so that they are of different customers
     return [
         {
             "id": number,
@@ -274,6 +290,34 @@ def test_rows_that_refer_to_rows_of_their_own_entity_are_gathered(shop: Database
         check(snapshot, query.ir)
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 2**24])
+def test_nobody_is_the_parent_of_children_that_refer_to_nobody(cache_bytes: int) -> None:
+    with ormdb.open(":memory:", schema=[Member, Visit], cache_bytes=cache_bytes) as database:
+        cards = [None if n % 3 == 0 else f"card {n}" for n in range(12)]
+        database.bulk_load(Member, [{"id": n, "card": card} for n, card in enumerate(cards)])
+        named = [*cards, "card 99"]
+        visits = [{"id": n, "day": n % 2, "member_card": named[n % 13]} for n in range(60)]
+        database.bulk_load(Visit, visits)
+        query = Member.include(Member.visits.where(Visit.day == 1))
+        with database.snapshot() as snapshot:
+            gathered, how = joined(snapshot, query.ir, 0)
+            assert how == {"hash"}
+            assert not any(row["visits"] for row in gathered[::3])
+            assert joined(snapshot, query.ir, None) == (gathered, {"lookup"})
+
+
+def test_no_more_related_rows_are_held_than_a_round_has(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RELATED_ROUND_ROWS_MAX", OVERDUE - 1)
+    query = Customer.derive(Customer.orders.where(Order.status == "overdue").count().named("late"))
+    with shop.snapshot() as snapshot:
+        assert joined(snapshot, query.ir, 0)[1] == {"lookup"}
+    with open_shop(cache_bytes=2**24) as kept:
+        assert [join.by for join in joins_of(kept, query)] == ["lookup"]
+        assert kept.fetch(query).to_dicts() == shop.fetch(query).to_dicts()
+
+
 def test_what_could_fail_is_asked_of_children_alone() -> None:
     with open_shop() as shop:
         shop.insert(Customer(id=9_999, name="rich", referrer=None))
@@ -295,7 +339,7 @@ def test_the_past_is_gathered_as_it_was() -> None:
         with shop.transaction() as txn:
             txn.insert(Order(id=90_000, status="overdue", total=1, customer=Customer.key(3)))
             txn.update(Order.key(7), Order.status.to("paid"))
-            txn.delete(Order.key(207))
+            txn.delete(Order.key(208))
         with shop.snapshot() as now, shop.snapshot(as_of=before) as then:
             check(now, overdue().ir)
             check(then, overdue().ir)
@@ -306,8 +350,8 @@ def test_a_transaction_gathers_what_it_wrote() -> None:
     with open_shop() as shop, shop.transaction() as txn:
         txn.insert(Order(id=90_000, status="overdue", total=1, customer=Customer.key(3)))
         txn.update(Order.key(7), Order.status.to("paid"))
-        txn.update(Order.key(207), Order.customer.to(Customer.key(3)))
-        txn.delete(Order.key(407))
+        txn.update(Order.key(208), Order.customer.to(Customer.key(3)))
+        txn.delete(Order.key(409))
         found: list[list[RowDict]] = []
         for way in (None, 0, 1):
             with joined_by(way):
@@ -318,7 +362,7 @@ def test_a_transaction_gathers_what_it_wrote() -> None:
             ]
             assert how == ["lookup" if way is None else "hash"]
         assert found[0] == found[1] == found[2]
-        assert [order.id for order in txn.fetch(overdue())[3].orders] == [207, 90_000]
+        assert [order.id for order in txn.fetch(overdue())[3].orders] == [208, 90_000]
 
 
 def test_a_stream_gathers_for_every_batch(shop: Database) -> None:
@@ -350,7 +394,7 @@ def test_what_was_gathered_is_not_read_again_until_a_row_changes() -> None:
 
 def test_what_was_gathered_with_one_value_is_not_found_with_another() -> None:
     with open_shop(cache_bytes=2**24) as shop:
-        for status in ("overdue", "none", "overdue"):
+        for status in ("none", "overdue", "none"):
             query = Customer.include(Customer.orders.where(Order.status == status))
             orders = [order for customer in shop.fetch(query) for order in customer.orders]
             assert len(orders) == (OVERDUE if status == "overdue" else 0)
@@ -398,6 +442,14 @@ def test_a_budget_refuses_what_is_gathered_as_what_is_looked_up(
             joined(snapshot, replace(query.ir, budget=BUDGETS[name]), way)
         said.append(str(refused.value))
     assert said[0] == said[1]
+
+
+def test_a_budget_refuses_what_was_gathered_before_under_another() -> None:
+    with open_shop(cache_bytes=2**24) as shop:
+        shop.fetch(overdue())
+        assert [join.by for join in joins_of(shop, overdue())] == ["kept"]
+        with pytest.raises(errors.BudgetError):
+            shop.fetch(overdue().budget(fanout=EACH - 1))
 
 
 def test_a_budget_that_all_children_fit_into_allows_gathering(shop: Database) -> None:
