@@ -218,6 +218,23 @@ def test_an_explanation_says_how_many_calls_tokens_take_at_most(
     assert database.run_fetch(query).statistics.engine_calls == taken
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("contains_json(data, {})", 'contains_json(data, {"n": 3})'),
+        ('contains_json(data, {"n": 3})', "contains_json(data, {})"),
+        ("contains_json(data, {})", 'has_key(data, "n")', 'contains_json(data, {"n": 3})'),
+    ],
+)
+def test_a_part_that_says_nothing_leaves_the_others_to_be_sought(
+    database: Database, parts: tuple[str, ...]
+) -> None:
+    query = asked(" and ".join((*parts, "rank is not None")))
+    assert way(database, query).startswith("index by_data")
+    found = [row["id"] for row in database.run_fetch(query).dicts()]
+    assert found == [row["id"] for row in rows() if row["id"] % 5 == 3 and row["rank"]]
+
+
 def test_a_prepared_query_takes_the_way_that_each_of_its_values_allows(database: Database) -> None:
     ticket: Any = classes_from_bundle(database.schema)["Ticket"]
     state, rank = ormdb.param("state", str), ormdb.param("rank", int)

@@ -94,6 +94,27 @@ def test_many_related_rows_are_held_in_rounds(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
+    ("most", "calls", "keys"),
+    [
+        (1, 1 + 3 * 2, 138),  # of each parent, to see that it has more, and then all
+        (7, 1 + 3 * 2, 174),
+        (20, 1 + 3 * 2, 252),
+        (21, 1 + 3, 133),
+        (45, 1 + 2, 137),
+        (61, 1 + 1, 126),
+    ],
+)
+def test_a_round_holds_whole_parents_and_no_more_rows_than_it_should(
+    monkeypatch: pytest.MonkeyPatch, most: int, calls: int, keys: int
+) -> None:
+    monkeypatch.setattr(limits, "RELATED_ROUND_ROWS_MAX", most)
+    with open_airline(MemoryEngine(), FLIGHTS) as database:
+        query = GraphQuery(entity="Airport", filter=related("any", "departures", LATE))
+        taken = database.run_fetch(query).statistics
+    assert (taken.engine_calls, taken.keys_read) == (calls, keys)
+
+
+@pytest.mark.parametrize(
     ("condition", "words"),
     [
         (related("any", "speed"), "no relation 'speed'"),

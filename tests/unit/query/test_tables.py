@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from ormdb import limits
 from ormdb.database.database import Database
 from ormdb.errors import BudgetError, LimitError, QueryError
+from ormdb.ir.aggregates import squeeze_floats
 from ormdb.ir.canonical import decode_node, encode_node
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import FanoutBudget, OrderSpec
@@ -258,3 +260,22 @@ def test_a_table_is_bounded_in_columns_and_keys_of_its_order(airline: Database) 
         airline.run_table(table(*(f"c{n}: id" for n in range(limits.TABLE_COLUMNS_MAX + 1))))
     with pytest.raises(LimitError, match="keys"):
         airline.run_table(table("id", order=["id"] * (limits.ORDER_FIELDS_MAX + 1)))
+
+
+def test_a_sum_of_floats_holds_few_of_them_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    squeezed: list[int] = []
+
+    def noted(values: list[float]) -> list[float]:
+        squeezed.append(len(values))
+        return squeeze_floats(values)
+
+    monkeypatch.setattr("ormdb.query.table_run.squeeze_floats", noted)
+    monkeypatch.setattr(limits, "TABLE_ROUND_ROWS", 1_000)
+    monkeypatch.setattr(limits, "FLOAT_SUM_VALUES_MAX", 50)
+    count = 10_000
+    with open_airline(MemoryEngine(), 0) as database:
+        database.bulk_load("Airport", [{"code": f"A{n}", "lat": n / 7} for n in range(count)])
+        query = table("n: count()", "s: sum(lat)", entity="Airport")
+        assert rows(database, query) == [(count, math.fsum(n / 7 for n in range(count)))]
+    assert 2 <= len(squeezed) <= count // 1_000 + 1
+    assert max(squeezed) <= 1_000 + 2 * limits.SCAN_BATCH_ROWS
