@@ -87,8 +87,8 @@ def access_hops(access: Access) -> int:
             return 1 if by_value else 2
         case "tokens":
             # One list is walked; of several, how long they are comes first, then the others.
-            one_each = all(each.function in {"has", "has_key"} for each in access.sought)
-            return 1 if one_each and len(access.sought) == 1 else 3
+            first, *others = access.sought
+            return 1 if not others and first.function in {"has", "has_key"} else 3
         case "scan":
             return 1
         case "nothing":

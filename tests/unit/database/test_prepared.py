@@ -140,6 +140,30 @@ def test_a_pattern_is_run_by_the_plan_that_a_query_with_it_has() -> None:
             assert prepared.fetch(nick=pattern).statistics.keys_read == expected == keys
 
 
+def test_a_run_with_a_plan_is_not_taken_apart_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = db.prepare(Player.where(Player.nick.like(NICK)))
+    paged = db.prepare(Player.order_by(Player.score).limit(2).after(CURSOR))
+    both = db.prepare(Player.where(Player.nick.like(NICK)).order_by(Player.score).after(CURSOR))
+    cursor = paged.fetch(cursor=None).next_cursor
+    runs = [
+        lambda: ids(pattern.fetch(nick="p7%")),
+        lambda: ids(pattern.fetch(nick="%8")),
+        lambda: ids(paged.fetch(cursor=None)),
+        lambda: ids(paged.fetch(cursor=cursor)),
+        lambda: ids(both.fetch(nick="p%", cursor=None)),
+        lambda: ids(both.fetch(nick="%p", cursor=None)),
+    ]
+    first = [run() for run in runs]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("its plan is known")
+
+    monkeypatch.setattr("ormdb.query.prepared.take_shape", refuse)
+    assert [run() for run in runs] == first
+
+
 def test_a_cursor_is_none_for_the_first_page(db: Database) -> None:
     prepared = db.prepare(Player.order_by(Player.score.desc()).limit(3).after(CURSOR))
     first = prepared.fetch(cursor=None)
@@ -147,6 +171,18 @@ def test_a_cursor_is_none_for_the_first_page(db: Database) -> None:
     assert ids(first) + ids(second) == [8, 7, 6, 5, 4, 3]
     with pytest.raises(CursorError):
         prepared.fetch(cursor="nonsense")
+
+
+def test_a_cursor_that_is_no_parameter_stays_where_it_is(db: Database) -> None:
+    ordered = Player.where(Player.score > SCORE).order_by(Player.score.desc()).limit(COUNT)
+    first = db.prepare(ordered).fetch(score=0, count=3)
+    second = db.prepare(ordered.after(first.next_cursor))
+    for _ in range(2):
+        assert ids(second.fetch(score=0, count=3)) == [5, 4, 3]
+        assert ids(second.fetch(score=30, count=9)) == [5, 4]
+    back = db.prepare(ordered.before(second.fetch(score=0, count=1).previous_cursor))
+    for _ in range(2):
+        assert ids(back.fetch(score=0, count=2)) == [7, 6]
 
 
 def test_parameters_stand_in_filters_and_pages_of_includes(db: Database) -> None:

@@ -119,6 +119,32 @@ def test_a_batch_of_a_stream_has_a_budget_of_its_own() -> None:
         spending.add_rows((), 1)
 
 
+@pytest.mark.parametrize(
+    "include",
+    [
+        Include(relation="departures", filter=compare(">", "delay", 150)),
+        Include(relation="departures", filter=compare(">", "plane.seats", 38)),
+        Include(relation="departures", filter=compare(">", "delay", 100), limit=1),
+        Include(relation="departures", limit=1),
+        Include(relation="departures", order=by("kind"), limit=1),
+        Include(relation="departures", limit=2, offset=18),
+        Include(relation="departures", order=by("-delay"), limit=1, offset=1),
+        Include(relation="departures", filter=compare(">", "delay", 150), order=by("-time")),
+    ],
+)
+def test_rows_that_a_filter_or_a_page_leaves_out_shorten_no_answer(
+    airline: Database, include: Include
+) -> None:
+    query = GraphQuery(entity="Airport", includes=(include,))
+    whole = airline.run_fetch(query)
+    rows = whole.statistics.rows
+    assert 3 < rows < 13
+    bounded = airline.run_fetch(replace(query, budget=FanoutBudget(rows=rows)))
+    assert bounded.dicts() == whole.dicts()
+    with pytest.raises(BudgetError):
+        airline.run_fetch(replace(query, budget=FanoutBudget(rows=rows - 1)))
+
+
 def test_as_much_is_asked_for_as_it_takes_to_see_a_breach() -> None:
     spending = Spending(FanoutBudget(rows=10, edges=20, fanout=5), SteppingClock())
     assert (spending.children_max, spending.fanout) == (6, 0)
@@ -253,3 +279,11 @@ def test_a_budget_without_end_is_as_good_as_none(airline: Database) -> None:
     most = 10**40
     budget = FanoutBudget(depth=most, fanout=most, rows=most, edges=most, bytes=most, time_s=1e300)
     assert fetch(airline, budget) == 3
+
+
+def test_nothing_fits_into_a_budget_of_nothing(airline: Database) -> None:
+    nothing = FanoutBudget(fanout=0, rows=0, edges=0)
+    nobody = compare("==", "code", "ABC")
+    for include in (DEPARTURES, Include(relation="departures", limit=1)):
+        query = GraphQuery(entity="Airport", filter=nobody, includes=(include,), budget=nothing)
+        assert airline.run_fetch(query).dicts() == []

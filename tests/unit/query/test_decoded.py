@@ -146,11 +146,15 @@ def test_what_rows_of_kept_groups_refer_to_is_found_without_looking_at_them(
 ) -> None:
     asked = airports(view, origin, 1, 2, 3)
     whole, target = origin.source.codec.whole, origin.target.codec.whole
-    linked: list[list[int]] = []
+    linked, weights, cache = list[list[int]](), list[int](), view.cache
+    assert cache is not None
     for _ in range(3):
         level, _ = follow_to_many(view, origin, asked, whole)
         airports_again, positions = follow_to_one(view, origin, level, target)
         assert airports_again.keys == asked.keys
         assert positions == [0] * EACH + [1] * EACH + [2] * EACH
         linked.append([len(group.links) for group in level.groups])
+        weights.append(cache.statistics().bytes)
     assert linked == [[], [1, 1, 1], [1, 1, 1]]
+    assert weights[1] - weights[0] >= 8 * FLIGHTS  # a row key for each
+    assert weights[2] == weights[1]

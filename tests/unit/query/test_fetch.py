@@ -192,3 +192,16 @@ def test_count_and_exists_agree_with_fetch(airline: Database) -> None:
         query = GraphQuery(entity="Flight", filter=condition, order=by("plane.seats"))
         count = len(airline.run_fetch(query))
         assert (airline.run_count(query), airline.run_exists(query)) == (count, count > 0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_page_that_skips_one_row_has_that_row_before_it(
+    airline: Database, order: tuple[OrderSpec, ...]
+) -> None:
+    query = GraphQuery(entity="Flight", order=order, page=Page(limit=3))
+    first = airline.run_fetch(query)
+    assert first.previous_cursor is None
+    skipping = airline.run_fetch(replace(query, page=Page(limit=3, offset=1)))
+    assert skipping.dicts()[:2] == first.dicts()[1:]
+    before = Page(limit=3, before=skipping.previous_cursor)
+    assert airline.run_fetch(replace(query, page=before)).dicts() == first.dicts()[:1]

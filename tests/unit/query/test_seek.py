@@ -71,6 +71,16 @@ def test_what_may_be_several_rows_or_reads_others_takes_the_long_way(
     assert seek_for(layout, GraphQuery(entity="Flight", filter=condition)) is None
 
 
+def test_a_row_under_its_own_number_is_not_asked_for_it_again(layout: Layout) -> None:
+    for condition, is_asked in (
+        (BY_NUMBER, False),
+        (both(BY_NUMBER, compare(">", "delay", 1)), True),
+    ):
+        seek = seek_for(layout, GraphQuery(entity="Flight", filter=condition))
+        assert seek is not None
+        assert (seek._filter is not None) is is_asked
+
+
 def test_a_part_of_an_identity_is_not_sought(layout: Layout) -> None:
     query = GraphQuery(entity="Duty", filter=compare("==", "flight_id", 1))
     assert seek_for(layout, query) is None

@@ -73,6 +73,21 @@ def test_statistics_are_those_of_one_call_whatever_was_read_before(
 
 
 @pytest.mark.parametrize("name", ASKS)
+def test_statistics_in_a_transaction_are_those_of_one_call_too(
+    opened: tuple[CountingEngine, Database], name: str
+) -> None:
+    ask, rows, _ = ASKS[name]
+    with opened[1].snapshot() as snapshot:
+        alone = ask(snapshot)
+    with opened[1].transaction() as txn:
+        found = [ask(txn) for _ in range(3)]
+    for each in found:
+        assert (each.rows, each.edges) == (rows, alone.edges)
+        assert (each.engine_calls, each.keys_read) == (alone.engine_calls, alone.keys_read)
+        assert each.bytes_read == alone.bytes_read
+
+
+@pytest.mark.parametrize("name", ASKS)
 def test_seconds_are_counted_from_the_beginning_of_a_call_to_its_end(
     opened: tuple[CountingEngine, Database], name: str
 ) -> None:
