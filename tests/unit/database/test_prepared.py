@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def test_a_run_with_a_plan_is_not_taken_apart_again(
     paged = db.prepare(Player.order_by(Player.score).limit(2).after(CURSOR))
     both = db.prepare(Player.where(Player.nick.like(NICK)).order_by(Player.score).after(CURSOR))
     cursor = paged.fetch(cursor=None).next_cursor
-    runs = [
+    runs: list[Callable[[], list[int]]] = [
         lambda: ids(pattern.fetch(nick="p7%")),
         lambda: ids(pattern.fetch(nick="%8")),
         lambda: ids(paged.fetch(cursor=None)),
