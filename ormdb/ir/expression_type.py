@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn, TypeAlias, TypeGuard, assert_never
 
 from ormdb import limits
@@ -44,18 +45,23 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.function_type import Typed, are_comparable, call_type, condition, is_extract
+from ormdb.ir.function_type import (
+    Typed,
+    are_comparable,
+    argument_conversion,
+    call_type,
+    condition,
+    is_extract,
+)
+from ormdb.ir.operator_type import remedy, remedy_for_arithmetic, result_type
 from ormdb.ir.show import show_value
 from ormdb.ir.value import (
     BoolType,
-    DateType,
     DecimalType,
-    DurationType,
     EnumType,
     FloatType,
     IntType,
     TextType,
-    TimestampType,
     Type,
     Value,
     is_scalar,
@@ -72,6 +78,10 @@ class Resolved:
     optional: bool
 
 
+# What makes of any literal of one class the form that it needs where one of them stands.
+Convert: TypeAlias = Callable[[Value], Value]
+# The converted literals, by their ids, that need more than to be what they are.
+Conversions: TypeAlias = dict[int, tuple[Literal, Convert]]
 # Finds what a path leads to; raises QueryError for a path that leads nowhere.
 Resolve: TypeAlias = Callable[[tuple[str, ...]], Resolved]
 # Finds what resolves the paths of the rows that relations lead to, and what follows theirs.
@@ -129,6 +139,7 @@ def coerce_literals(
     expected: Type | None = None,
     follow: Follow = no_relations,
     of_group: bool = False,
+    conversions: Conversions | None = None,
 ) -> Expr:
     """Return the expression with every literal in the form of the type it stands beside.
 
@@ -138,13 +149,16 @@ def coerce_literals(
       expected: the type the whole has to have, BoolType() for a condition; None for any.
       follow: what its relations lead to.
       of_group: whether it is about a group of rows, so that aggregates may stand in it.
+      conversions: filled with what other literals in the places of these would be converted by.
 
     Raises:
       QueryError: it compares or calculates with what does not go together, or is not of the
         expected type.
       LimitError: it is deeper or larger than expressions may be.
     """
-    found = _Checker(Scope(resolve, follow), of_group=of_group).visit(expr, 1)
+    found = _Checker(Scope(resolve, follow), of_group=of_group, conversions=conversions).visit(
+        expr, 1
+    )
     if expected is None:
         return found.expr
     if isinstance(expected, BoolType):
@@ -159,6 +173,16 @@ def coerce_literals(
             "change the expression or the type"
         )
     return found.expr
+
+
+def plain_literal(value: Value) -> Value:
+    """A literal that stays what it is, where it stands.
+
+    Raises:
+      QueryError: it is no value of an expression.
+    """
+    _literal(value)
+    return value
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -246,8 +270,11 @@ def no_value(name: str) -> ParameterError:
 class _Checker:
     """Types an expression from its leaves up, converting literals on the way."""
 
-    def __init__(self, scope: Scope, *, of_group: bool) -> None:
+    def __init__(
+        self, scope: Scope, *, of_group: bool, conversions: Conversions | None = None
+    ) -> None:
         self._scope = scope
+        self._conversions = conversions
         self._of_group = of_group
         self._nodes_left = limits.EXPRESSION_NODES_MAX
 
@@ -283,12 +310,27 @@ class _Checker:
                 return self._arithmetic(expr, depth)
             case Call():
                 arguments = [self.visit(argument, depth + 1) for argument in expr.arguments]
-                return call_type(expr, arguments)
+                called = call_type(expr, arguments)
+                self._note_arguments(called, arguments)
+                return called
             case Related():
                 return self._related(expr, depth)
             case Aggregate():
                 return self._aggregate(expr, depth)
         assert_never(expr)
+
+    def _note(self, converted: Expr, convert: Convert) -> None:
+        if self._conversions is not None and isinstance(converted, Literal):
+            self._conversions[id(converted)] = converted, convert
+
+    def _note_arguments(self, found: Typed, arguments: list[Typed]) -> None:
+        """Note how the literals of a call were converted, where they were."""
+        call = found.expr
+        assert isinstance(call, Call)
+        convert = argument_conversion(call, found, arguments)
+        if convert is not None:
+            for converted in call.arguments:
+                self._note(converted, convert)
 
     def _count(self, depth: int) -> None:
         self._nodes_left -= 1
@@ -337,7 +379,11 @@ class _Checker:
     def _compare(self, expr: Compare, depth: int) -> Typed:
         left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
         if not (is_extract(left.expr) or is_extract(right.expr)):
-            left, right = _beside(left, right), _beside(right, left)
+            beside = _beside(left, right), _beside(right, left)
+            for literal, other in ((beside[0], right), (beside[1], left)):
+                if other.kind is not None and not isinstance(other.expr, Literal):
+                    self._note(literal.expr, partial(_converted, other.kind, other.label))
+            left, right = beside
         if left.kind is None or right.kind is None:
             other = left if right.kind is None else right
             raise QueryError(
@@ -350,7 +396,7 @@ class _Checker:
         elif not are_comparable(left.kind, right.kind):
             raise QueryError(
                 f"{left.label} is {a_type(left.kind)} and cannot be compared with {right.label}, "
-                f"{a_type(right.kind)}; {_remedy(left.kind, right.kind)}"
+                f"{a_type(right.kind)}; {remedy(left.kind, right.kind)}"
             )
         if isinstance(left.kind, EnumType) and expr.op not in {"==", "!="}:
             _require_plain_operands(left, right)
@@ -390,19 +436,24 @@ class _Checker:
                 ]
             )
         nullable = bool(items) and (operand.nullable or len(present) < len(items))
-        return condition(
-            InList(operand=operand.expr, items=Literal(value=values)), nullable=nullable
-        )
+        listed = Literal(value=values)
+        if not is_extract(operand.expr):
+            self._note(listed, partial(_converted_items, kind, operand.label))
+        return condition(InList(operand=operand.expr, items=listed), nullable=nullable)
 
     def _arithmetic(self, expr: Arithmetic, depth: int) -> Typed:
         left, right = self.visit(expr.left, depth + 1), self.visit(expr.right, depth + 1)
-        left, right = _beside_decimal(left, right), _beside_decimal(right, left)
-        kind = _result_type(expr.op, left.kind, right.kind)
+        beside = _beside_decimal(left, right), _beside_decimal(right, left)
+        for literal, given, other in ((beside[0], left, right), (beside[1], right, left)):
+            if literal is not given and other.kind is not None:
+                self._note(literal.expr, partial(_converted, other.kind, other.label))
+        left, right = beside
+        kind = result_type(expr.op, left.kind, right.kind)
         if kind is None:
             raise QueryError(
                 f"{left.label}, {a_type(left.kind)}, and {right.label}, {a_type(right.kind)}, "
                 f"do not go together under '{expr.op}'; "
-                f"{_remedy_for_arithmetic(left.kind, right.kind)}"
+                f"{remedy_for_arithmetic(left.kind, right.kind)}"
             )
         return Typed(
             Arithmetic(op=expr.op, left=left.expr, right=right.expr),
@@ -481,6 +532,14 @@ def _beside_decimal(literal: Typed, other: Typed) -> Typed:
     return Typed(Literal(value=value), ANY_DECIMAL, literal.nullable, literal.label)
 
 
+def _converted(kind: Type, where: str, value: Value) -> Value:
+    return coerce_value(kind, value, where)
+
+
+def _converted_items(kind: Type, where: str, items: Value) -> Value:
+    return tuple([coerce_value(kind, item, where) for part in in_steps(items) for item in part])
+
+
 def _is_tuple(value: Value) -> TypeGuard[tuple[Value, ...]]:
     return isinstance(value, tuple)
 
@@ -494,30 +553,6 @@ def _is_assignable(expected: Type, kind: Type) -> bool:
     if isinstance(kind, TextType | DecimalType):
         return type(expected) is type(kind)
     return expected == kind
-
-
-def _result_type(op: str, left: Type | None, right: Type | None) -> Type | None:
-    """The type of `left op right`, or None where that has no meaning."""
-    match left, right:
-        case IntType(), IntType():
-            return FloatType() if op == "/" else IntType()
-        case ((IntType() | FloatType()), (IntType() | FloatType())):
-            return FloatType()
-        case ((DecimalType() | IntType()), (DecimalType() | IntType())):
-            scales = [kind.scale for kind in (left, right) if isinstance(kind, DecimalType)]
-            return DecimalType(precision=limits.DECIMAL_DIGITS_MAX, scale=max(scales))
-        case (TimestampType(), TimestampType()) | (DateType(), DateType()):
-            return DurationType() if op == "-" else None
-        case TimestampType(), DurationType():
-            return TimestampType() if op in {"+", "-"} else None
-        case DurationType(), TimestampType():
-            return TimestampType() if op == "+" else None
-        case DurationType(), DurationType():
-            return DurationType() if op in {"+", "-"} else None
-        case (DurationType(), IntType()) | (IntType(), DurationType()):
-            return DurationType() if op == "*" else None
-        case _:
-            return None
 
 
 # --- sentences ----------------------------------------------------------------------------------
@@ -536,21 +571,3 @@ def _not_comparable(found: Typed) -> QueryError:
     return QueryError(
         f"{found.label} is {a_type(found.kind)} and cannot be compared; test it with `is None`"
     )
-
-
-def _remedy(left: Type, right: Type) -> str:
-    if {type(left), type(right)} == {FloatType, DecimalType}:
-        return "declare both as one of the two"
-    if not is_scalar(left) or not is_scalar(right):
-        return "test it with `is None`"
-    return "compare values of one type"
-
-
-def _remedy_for_arithmetic(left: Type | None, right: Type | None) -> str:
-    if isinstance(left, TextType) and isinstance(right, TextType):
-        return "join texts with concat()"
-    if {type(left), type(right)} == {FloatType, DecimalType}:
-        return "declare both as one of the two"
-    if TextType in {type(left), type(right)}:
-        return 'write moments as timestamp("…"), lengths as duration("…")'
-    return "use values of one type"

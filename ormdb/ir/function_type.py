@@ -15,7 +15,9 @@ Invariants (held by tests/unit/ir/test_function_type.py and tests/property/test_
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ormdb import limits
@@ -118,6 +120,30 @@ def call_type(expr: Call, arguments: list[Typed]) -> Typed:
         any(argument.nullable for argument in arguments),
         f"{expr.name}()",
     )
+
+
+def argument_conversion(
+    call: Call, found: Typed, arguments: list[Typed]
+) -> Callable[[Value], Value] | None:
+    """What the literals of an accepted call were converted by; None if they stay what they are.
+
+    Args:
+      call: the call, with its converted arguments.
+      found: its type.
+      arguments: what it was made of.
+    """
+    kind = found.kind if call.name == "coalesce" else arguments[0].kind if arguments else None
+    match call.name:
+        case "coalesce":
+            assert kind is not None
+            return partial(_exactly, kind, where="coalesce()")
+        case "has":
+            assert isinstance(kind, ListType)
+            return partial(coerce_value, kind.item, where=f"an item of {arguments[0].label}")
+        case "contains_json":
+            return read_document
+        case _:
+            return None
 
 
 # name: how many arguments (None: one or more), of which types, and the type of the result (None:

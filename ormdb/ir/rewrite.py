@@ -8,8 +8,10 @@ Invariants (held by tests/unit/ir/test_rewrite.py):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from ormdb.ir.expr import (
     Aggregate,
@@ -44,3 +46,22 @@ def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return replace(expr, items=tuple(map(change, items)))
         case Call(arguments=arguments):
             return replace(expr, arguments=tuple(map(change, arguments)))
+
+
+def numbered(expr: Expr) -> tuple[Expr, list[int]]:
+    """An expression whose parameters are counted as they come, and which ones they were."""
+    order: list[int] = []
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, Param):
+            order.append(node.index)
+            return Param(index=len(order) - 1)
+        if isinstance(node, tuple):
+            return tuple(map(walk, cast("Sequence[Any]", node)))
+        if isinstance(node, Literal) or not dataclasses.is_dataclass(node):
+            return node
+        parts = {part.name: walk(getattr(node, part.name)) for part in dataclasses.fields(node)}
+        made: Callable[..., Any] = type(node)
+        return made(**parts)
+
+    return walk(expr), order

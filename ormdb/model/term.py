@@ -188,7 +188,10 @@ class Term(Foldable[E, U]):
         return Predicate(self.entity, self._search("matches", query, also))
 
     def rank(
-        self: Term[E, str], query: str, *, also: Term[E, str] | Sequence[Term[E, str]] = ()
+        self: Term[E, str],
+        query: str | Parameter[str],
+        *,
+        also: Term[E, str] | Sequence[Term[E, str]] = (),
     ) -> Calculated[E, float]:
         """How well a text meets `query`: 0.0 if none of its words stands there."""
         return Calculated(self.entity, self._search("rank", query, also))

@@ -88,6 +88,7 @@ class ChildCursors:
     plan: NodePlan
     page: NodePage
     columns: Columns | None
+    given: Sequence[Value]  # what the keys of the order are calculated with
 
     def around(self, level: Level, targets: Sequence[int]) -> tuple[str | None, str | None]:
         """Where the page before one parent's rows ends, and where the following one begins.
@@ -108,8 +109,8 @@ class ChildCursors:
     def _cursor(self, level: Level, at: int) -> str:
         plan, columns = self.plan, self.columns
         if columns is None:
-            columns = [key.column(level.rows[at : at + 1]) for key in plan.order.keys]
+            columns = [key.column(level.rows[at : at + 1], *self.given) for key in plan.order.keys]
             values = [column[0] for column in columns]
         else:
             values = [column[at] for column in columns]
-        return encode_cursor(plan.order_signature, values, level.keys[at])
+        return encode_cursor(self.page.signature, values, level.keys[at])

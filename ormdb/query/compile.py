@@ -22,8 +22,8 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from ormdb.clock import Clock
-from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import And, Expr
+from ormdb.ir.expression_type import plain_literal
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.query.access import (
@@ -50,6 +50,7 @@ from ormdb.query.logical import (
     reads_other_rows,
 )
 from ormdb.query.node_scope import NodeScope, Parameters, back_slots, reach, return_slots
+from ormdb.query.order import order_signature
 from ormdb.query.plan import (
     Access,
     Expand,
@@ -87,8 +88,9 @@ def compile_query(
       LimitError: the query is too large.
     """
     # Literals are taken out in the order in which `take_shape` did: parents first.
-    logical = rewrite(layout, build_logical(layout, query, LiteralTaker()))
-    compiler = _Compiler(layout, clock, shape, statistics)
+    taker = LiteralTaker()
+    logical = rewrite(layout, build_logical(layout, query, taker))
+    compiler = _Compiler(layout, clock, shape, taker, statistics)
     ranked = candidates(layout, logical, shape, statistics)
     chosen = choose(ranked).way
     ways = [chosen, *fallbacks([each.way for each in ranked], chosen)]
@@ -164,12 +166,14 @@ class _Compiler:
         layout: Layout,
         clock: Clock,
         shape: Shape | None = None,
+        taken: LiteralTaker | None = None,
         statistics: Statistics = NO_STATISTICS,
     ) -> None:
         self.layout = layout
         self.clock = clock
         self.nodes: list[NodePlan] = []
         self._params: Parameters = {}
+        self._taken = taken or LiteralTaker()
         self._classes = () if shape is None else shape.parameter_classes
         self._joins = JoinPlanner(layout, statistics, clock, self._classes, self._finished)
 
@@ -204,7 +208,11 @@ class _Compiler:
         """What makes the stored value of each parameter; one that no condition was left to use
         stays as it is."""
         return tuple(
-            make_converter(self._params[index], kind) if index in self._params else _as_given
+            make_converter(
+                self._params[index], kind, self._taken.converts.get(index, plain_literal)
+            )
+            if index in self._params
+            else _as_given
             for index, kind in enumerate(self._classes)
         )
 
@@ -212,7 +220,9 @@ class _Compiler:
         entity = logical.entity
         # Rows that only lead to others look up what is asked about: or ways would have no end.
         plan_join = None if number < 0 else self._joins.join
-        scope = NodeScope(self.layout, entity, self.clock, self._params, plan_join)
+        scope = NodeScope(
+            self.layout, entity, self.clock, self._params, taken=self._taken, plan_join=plan_join
+        )
         near, far = self._filters(scope, logical)
         order = scope.order(logical.order)
         scope.need(slots)
@@ -246,7 +256,7 @@ class _Compiler:
             filter=near,
             far_filter=far,
             order=order,
-            order_signature=_signature(entity, logical),
+            order_signature=order_signature(entity.name, logical.order),
             expand=expand,
             relation_name="" if logical.step is None else logical.step.name,
             to_one=logical.step is not None and logical.step.single,
@@ -320,10 +330,6 @@ def _selected(logical: LogicalNode) -> _Selection:
     chosen = tuple(entity.fields) if logical.select is None else logical.select
     shown = tuple(dict.fromkeys(chosen))
     return _Selection(shown, tuple(dict.fromkeys((*entity.entity.identity, *shown))))
-
-
-def _signature(entity: EntityLayout, logical: LogicalNode) -> bytes:
-    return encode_node(GraphQuery(entity=entity.name, order=logical.order))
 
 
 def _as_given(value: Value) -> Value:

@@ -14,13 +14,14 @@ Invariants (held by tests/unit/query/test_convert.py):
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ormdb import limits
 from ormdb.errors import ValueRangeError, ValueTypeError
 from ormdb.ir.check import checker
 from ormdb.ir.coerce import coerce_value
+from ormdb.ir.expression_type import Convert, plain_literal
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.value import DecimalType, FloatType, IntType, TextType, Type, Value
 from ormdb.pulse import in_steps
@@ -36,11 +37,18 @@ _NUMBER_CLASSES: Final[dict[type, frozenset[type]]] = {
 }
 
 
-def make_converter(use: FieldDef | Question, kind: LiteralClass) -> Callable[[Value], Value]:
-    """The conversion of one parameter, given as Python class `kind` to a field or a function.
+def make_converter(
+    use: FieldDef | Question | None, kind: LiteralClass, convert_literal: Convert = plain_literal
+) -> Convert:
+    """The conversion of one parameter.
 
-    `kind` is ("in", classes) for the items of a list.
+    Args:
+      use: the field or the function that it is given to; None where it is calculated with.
+      kind: the Python class that it is given as; ("in", classes) of the items of a list.
+      convert_literal: what makes the canonical form of it where it is calculated with.
     """
+    if use is None:
+        return convert_literal
     if isinstance(use, Question):
         return use.prepared
     field, definition = use, use.type

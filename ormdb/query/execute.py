@@ -27,7 +27,7 @@ from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, sort_in_steps
 from ormdb.query.budget import Spending
-from ormdb.query.child_pages import ChildCursors, Siblings, part_of
+from ormdb.query.child_pages import ChildCursors, Columns, Siblings, part_of
 from ormdb.query.first_children import first_children
 from ormdb.query.follow import (
     Arrange,
@@ -175,7 +175,7 @@ class Execution:
         if expand.single:
             return NodeResult(plan, level, None, _single_targets(children.counts), [])
         offsets = list(accumulate(children.counts, initial=0))
-        cursors = ChildCursors(plan, page, children.columns)
+        cursors = self._cursors(plan, page, children.columns)
         return NodeResult(plan, level, offsets, range(len(level.rows)), [], cursors=cursors)
 
     def _sorted(self, plan: NodePlan, children: Siblings) -> Siblings:
@@ -282,6 +282,9 @@ class Execution:
             return None
         return Arrange(plan.order, lambda level: self._sieve.positions(plan.order, level))
 
+    def _cursors(self, plan: NodePlan, page: NodePage, columns: Columns | None) -> ChildCursors:
+        return ChildCursors(plan, page, columns, self._sieve.given(plan.order.parameters))
+
     def _expand_through(
         self, plan: NodePlan, expand: Expand, parents: Level, page: NodePage
     ) -> NodeResult:
@@ -340,7 +343,7 @@ class Execution:
             if columns is not None:
                 columns = [[column[at] for at in used] for column in columns]
         offsets = list(accumulate(map(len, each), initial=0))
-        cursors = ChildCursors(plan, page, columns) if columns is not None else None
+        cursors = self._cursors(plan, page, columns) if columns is not None else None
         return NodeResult(plan, level, offsets, flat, [], cursors=cursors)
 
 

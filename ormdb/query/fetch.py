@@ -227,4 +227,5 @@ class _Cursors:
             values = Execution(*self._run).roots.order_values(level, position)
         else:
             values = ends[position]
-        return encode_cursor(self._run[0].plan.root.order_signature, values, level.keys[position])
+        ready = self._run[0]
+        return encode_cursor(ready.page.signature, values, level.keys[position])

@@ -137,11 +137,7 @@ class Joiner:
             missing -= kept_groups(self.view, relation.source, kept_as, keys)
             if missing < join.parents_min:
                 return None
-        values, sieve = self._values, self._sieve
-        if join.constants:
-            values = (*values, *join.constants)
-            sieve = Sieve(self.view, values)
-        level = _LevelJoin(self, join, relation, parents, values=values, sieve=sieve)
+        level = _LevelJoin(self, join, relation, parents, values=self._values, sieve=self._sieve)
         found, choice = None, _KEPT
         table = level.kept_table()
         if table is not None and level.is_allowed(bounds):

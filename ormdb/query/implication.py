@@ -21,11 +21,10 @@ Invariants (held by tests/property/test_implication.py and tests/property/test_i
 
 from __future__ import annotations
 
-import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ormdb.ir.canonical import encode_node
 from ormdb.ir.expr import (
@@ -42,6 +41,7 @@ from ormdb.ir.expr import (
 )
 from ormdb.ir.expression_type import paths_in
 from ormdb.ir.function_type import TESTS
+from ormdb.ir.rewrite import numbered
 from ormdb.ir.search import Search
 from ormdb.ir.value import Value
 from ormdb.query.access import Known
@@ -110,7 +110,7 @@ class _Prover:
 
     def _as_written(self, condition: Expr) -> Iterator[Guard]:
         taker = LiteralTaker()
-        bare, order = _renumbered(taker.expression(condition))
+        bare, order = numbered(taker.expression(condition))
         translator = Translator(OwnFields(self._entity), None)
         translator.true(bare)
         constants = [
@@ -118,7 +118,7 @@ class _Prover:
             for place, index in enumerate(order)
         ]
         for conjunct in self._given:
-            found, places = _renumbered(conjunct)
+            found, places = numbered(conjunct)
             if len(places) == len(order) and encode_node(found) == encode_node(bare):
                 yield _same_values(places, constants)
 
@@ -225,22 +225,3 @@ def _is_same(left: Any, right: Any) -> bool:
     if isinstance(left, dict | list | tuple):  # JSON, in which 1 and true differ
         return encode_node(Literal(value=left)) == encode_node(Literal(value=right))
     return bool(left == right)
-
-
-def _renumbered(expr: Expr) -> tuple[Expr, list[int]]:
-    """An expression whose parameters are counted as they come, and which ones they were."""
-    order: list[int] = []
-
-    def walk(node: Any) -> Any:
-        if isinstance(node, Param):
-            order.append(node.index)
-            return Param(index=len(order) - 1)
-        if isinstance(node, tuple):
-            return tuple(map(walk, cast("Sequence[Any]", node)))
-        if isinstance(node, Literal) or not dataclasses.is_dataclass(node):
-            return node
-        parts = {part.name: walk(getattr(node, part.name)) for part in dataclasses.fields(node)}
-        made: Callable[..., Any] = type(node)
-        return made(**parts)
-
-    return walk(expr), order

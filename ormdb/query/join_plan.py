@@ -11,9 +11,6 @@ when a level begins.  A plan says how: the ways that the level's condition opens
 and what tells their costs.  Many to many, what is gathered are edges, via the rows that the
 condition is about.
 
-Literals that a plan holds, as those of derived values, are taken out here and stand behind the
-values of each run.
-
 Invariants (held by tests/unit/query/test_hash_join.py and tests/property/test_oracles.py):
   1. Every child, or edge to a row, that the level's condition keeps is among those of each way.
   2. Gathering evaluates nothing that could fail for a row which a look-up would not ask.
@@ -35,12 +32,11 @@ from ormdb.ir.value import Value
 from ormdb.query.access import Asked, Way, single_ways
 from ormdb.query.combine import CombinedWay, combined_ways
 from ormdb.query.conditional import conditional_ways
-from ormdb.query.convert import make_converter
 from ormdb.query.cost import HASHED_COST, LINKED_COST, PARENT_COST, SCANNED_COST, CostModel
 from ormdb.query.logical import cannot_fail, reads_other_rows
-from ormdb.query.node_scope import NodeScope, Parameters
+from ormdb.query.node_scope import NodeScope
 from ormdb.query.plan import Access, Expand, FilterPlan, HashJoin, JoinWay, Keyed, Weighed
-from ormdb.query.shape import LiteralClass, LiteralTaker
+from ormdb.query.shape import LiteralClass
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
 from ormdb.storage.statistics import Statistics
 
@@ -75,14 +71,13 @@ class JoinPlanner:
         relation = expand.relation
         if expand.kind == "to_one" or relation.index is None:
             return None
-        conjuncts, classes, constants = self._taken(expand, conjuncts)
         if expand.far is not None and conjuncts:
             # Asked of all rows that it may be true for, not only of those that parents lead to.
             if not all(cannot_fail(self.layout, expand.far.target, one) for one in conjuncts):
                 return None
             asking = Related(kind="any", path=(expand.far.name,), filter=And(items=conjuncts))
             conjuncts = (asking,)
-        asked = Asked(relation.source, conjuncts, (), False, False, classes)
+        asked = Asked(relation.source, conjuncts, (), False, False, self.classes)
         model = CostModel(self.layout, self.statistics)
         ways = self._ways(asked, model)
         finished = [self.finish(relation.source, way) for way in ways]
@@ -97,7 +92,6 @@ class JoinPlanner:
             parameters=tuple(sorted(set(chain.from_iterable(map(_parameters, conjuncts))))),
             parents_min=self._parents_min(relation, model, is_whole=not conjuncts),
             is_whole=not conjuncts,
-            constants=constants,
         )
 
     def _ways(self, asked: Asked, model: CostModel) -> list[Way]:
@@ -146,26 +140,6 @@ class JoinPlanner:
             whole = (SCANNED_COST + HASHED_COST) * estimator.count(relation.source)
             least = max(least, whole / _SKEW)
         return max(1, math.ceil(least / each))
-
-    def _taken(
-        self, expand: Expand, conjuncts: tuple[Expr, ...]
-    ) -> tuple[tuple[Expr, ...], Sequence[LiteralClass], tuple[Value, ...]]:
-        """The conjuncts without literals beside fields, the classes of all parameters, and the
-        stored values of those that were literals here."""
-        count = len(self.classes)
-        taker = LiteralTaker()
-        taker.values, taker.classes = [None] * count, list(self.classes)
-        taken = tuple(map(taker.expression, conjuncts))
-        if len(taker.values) == count:
-            return conjuncts, self.classes, ()
-        target = expand.far.target if expand.far is not None else expand.relation.source
-        parameters: Parameters = {}
-        NodeScope(self.layout, target, self.clock, parameters).filter(And(items=taken))
-        constants = tuple(
-            make_converter(parameters[at], taker.classes[at])(taker.values[at])
-            for at in range(count, len(taker.values))
-        )
-        return taken, taker.classes, constants
 
 
 def _parameters(expr: Expr) -> Iterable[int]:

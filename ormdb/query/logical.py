@@ -135,8 +135,9 @@ def _node(
 ) -> LogicalNode:
     bare = None
     if asked.filter is not None:
-        bare = taker.expression(check_filter(layout, entity, asked.filter))
-    order = _checked_order(layout, entity, asked.order)
+        bare = taker.expression(check_filter(layout, entity, asked.filter, taker.conversions))
+    order = taker.order(_checked_order(layout, entity, asked.order, taker))
+    derived = taker.derived(_checked_derived(layout, entity, asked.derived, taker))
     for name in asked.select or ():
         find_field(entity, name)
     return LogicalNode(
@@ -151,16 +152,17 @@ def _node(
         select=asked.select,
         limited=asked.limited,
         children=_children(layout, entity, asked, taker),
-        derived=asked.derived,
+        derived=derived,
     )
 
 
-def _children(
-    layout: Layout, entity: EntityLayout, asked: _Asked, taker: LiteralTaker
-) -> tuple[LogicalNode, ...]:
-    children: list[LogicalNode] = []
+def _checked_derived(
+    layout: Layout, entity: EntityLayout, derived: tuple[Derived, ...], taker: LiteralTaker
+) -> tuple[Derived, ...]:
+    """Derived values, their literals converted."""
     taken = set(entity.fields)
-    for one in asked.derived:
+    checked: list[Derived] = []
+    for one in derived:
         if one.name in taken or not one.name:
             raise QueryError(
                 f"{entity.name} shows something else as {one.name!r}; "
@@ -168,7 +170,16 @@ def _children(
                 entity=entity.name,
             )
         taken.add(one.name)
-        check_value(layout, entity, one.value)
+        value, _ = check_value(layout, entity, one.value, taker.conversions)
+        checked.append(replace(one, value=value))
+    return tuple(checked)
+
+
+def _children(
+    layout: Layout, entity: EntityLayout, asked: _Asked, taker: LiteralTaker
+) -> tuple[LogicalNode, ...]:
+    children: list[LogicalNode] = []
+    taken = {*entity.fields, *(one.name for one in asked.derived)}
     for include in asked.includes:
         if include.name in taken:
             raise QueryError(
@@ -181,12 +192,7 @@ def _children(
         has_cursor = include.after is not None or include.before is not None
         is_cut = include.limit is not None or include.offset or has_cursor
         if step.single and (include.order or is_cut):
-            raise QueryError(
-                f"{entity.name}.{include.relation} leads to one row at most; "
-                "leave its order, limit, offset and cursor out",
-                entity=entity.name,
-                relation=include.relation,
-            )
+            raise one_at_most(entity.name, include.relation)
         if has_cursor and step.kind == "through" and not include.order:
             raise QueryError(
                 f"{entity.name}.{include.relation} is in the order of its edges, in which a cursor "
@@ -208,8 +214,18 @@ def _children(
     return tuple(children)
 
 
+def one_at_most(entity: str, relation: str) -> QueryError:
+    """The error of an include that orders or pages what is one row."""
+    return QueryError(
+        f"{entity}.{relation} leads to one row at most; "
+        "leave its order, limit, offset and cursor out",
+        entity=entity,
+        relation=relation,
+    )
+
+
 def _checked_order(
-    layout: Layout, entity: EntityLayout, order: tuple[OrderSpec, ...]
+    layout: Layout, entity: EntityLayout, order: tuple[OrderSpec, ...], taker: LiteralTaker
 ) -> tuple[OrderSpec, ...]:
     """The keys of an order, those that are calculated with their literals converted."""
     if len(order) > limits.ORDER_FIELDS_MAX:
@@ -221,7 +237,7 @@ def _checked_order(
             check_sortable(entity, spec.path, definition)
             checked.append(spec)
             continue
-        key, kind = check_value(layout, entity, spec.key)
+        key, kind = check_value(layout, entity, spec.key, taker.conversions)
         if not is_scalar(kind):
             raise QueryError(
                 f"an order of {entity.name} is by {a_type(kind)}, which has none; "

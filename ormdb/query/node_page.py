@@ -14,10 +14,12 @@ Invariants (held by tests/unit/query/test_child_pages.py):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ormdb.errors import QueryError
-from ormdb.query.order import Place, decode_cursor
+from ormdb.ir.value import Value
+from ormdb.query.order import Place, decode_cursor, run_signature
 from ormdb.query.plan import NodePlan
 from ormdb.query.shape import PageValues
 
@@ -30,10 +32,11 @@ class NodePage:
     offset: int
     place: Place | None = None
     backward: bool = False
+    signature: bytes = b""  # of the cursors of its rows
 
 
-def node_page(plan: NodePlan, numbers: PageValues) -> NodePage:
-    """The page of a node with its cursor read.
+def node_page(plan: NodePlan, numbers: PageValues, values: Sequence[Value]) -> NodePage:
+    """The page of a node with its cursor read; the values are those of the run.
 
     Raises:
       QueryError, CursorError: it has two cursors, or one of another query.
@@ -42,9 +45,13 @@ def node_page(plan: NodePlan, numbers: PageValues) -> NodePage:
     if after is not None and before is not None:
         raise QueryError("a page goes on from a cursor or back from one; give after or before")
     cursor = before if before is not None else after
-    place = None
+    place, signature = None, run_signature(plan, values)
     if cursor is not None:
-        place = decode_cursor(plan.order_signature, plan.order, cursor)
+        place = decode_cursor(signature, plan.order, cursor)
     return NodePage(
-        limit=numbers.limit, offset=numbers.offset, place=place, backward=before is not None
+        limit=numbers.limit,
+        offset=numbers.offset,
+        place=place,
+        backward=before is not None,
+        signature=signature,
     )

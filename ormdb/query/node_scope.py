@@ -41,6 +41,7 @@ from ormdb.ir.value import (
     TimeType,
     Type,
     UuidType,
+    Value,
 )
 from ormdb.query.logical import conjuncts_of
 from ormdb.query.plan import (
@@ -61,6 +62,7 @@ from ormdb.query.resolve import (
     follow_path,
     follow_relations,
 )
+from ormdb.query.shape import LiteralTaker
 from ormdb.storage.asking import Question
 from ormdb.storage.codegen import compile_function
 from ormdb.storage.expressions import Place, Translator, paths_of
@@ -81,8 +83,8 @@ KEY_CLASSES: Final[dict[type[Type], type]] = {
     TimestampType: datetime.datetime,
     UuidType: uuid.UUID,
 }
-# Per parameter of a query: what gives it its stored form.
-Parameters: TypeAlias = dict[int, FieldDef | Question]
+# Per parameter of a query: what gives it its stored form; None where it is calculated with.
+Parameters: TypeAlias = dict[int, FieldDef | Question | None]
 # How the rows at the end of a step may be gathered, of which these conjuncts are asked and these
 # slots are decoded.
 PlanJoin: TypeAlias = Callable[[Expand, tuple[Expr, ...], frozenset[int]], HashJoin | None]
@@ -105,10 +107,21 @@ class NodeScope:
         entity: EntityLayout,
         clock: Clock,
         params: Parameters,
+        *,
+        taken: LiteralTaker | None = None,
         plan_join: PlanJoin | None = None,
     ) -> None:
-        """`plan_join` says how related rows may be gathered; without it they are looked up."""
+        """
+        Args:
+          layout: of the schema.
+          entity: whose rows these are.
+          clock: for what depends on the moment.
+          params: gathers what the parameters of expressions stand for.
+          taken: the literals that they were made of, which tell what types calculations have.
+          plan_join: how related rows may be gathered; without it they are looked up.
+        """
         self.entity = entity
+        self._taken = taken or LiteralTaker()
         self._plan_join = plan_join
         self.slots: set[int] = set()
         self._layout = layout
@@ -139,6 +152,7 @@ class NodeScope:
         codes: list[tuple[str, bool, OrderSpec, dict[str, Any]]] = []
         types: list[Any] = []
         stored = True
+        used: Parameters = {}
         for spec in order:
             translator = self.translator()
             path = spec.path
@@ -153,20 +167,26 @@ class NodeScope:
                 stored = stored and len(path) == 1 and is_stored(definition)
             codes.append((code, nullable, spec, translator.bindings))
             types.append(held | None)
-        arguments, loop = self.loop()
+            used.update(translator.params)
         keys: list[SortKey] = []
         for code, nullable, spec, bindings in codes:
-            text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
             nulls_last = spec.descending if spec.nulls_last is None else spec.nulls_last
-            column = compile_function(text, "column", bindings)
+            column = self._column(code, bindings, used)
             keys.append(SortKey(column, spec.descending, nulls_last == spec.descending, nullable))
-        tie_descending = bool(order) and order[-1].descending
-        return OrderPlan(tuple(keys), self.take_hops(), tie_descending, tuple(types), order, stored)
+        return OrderPlan(
+            tuple(keys),
+            self.take_hops(),
+            bool(order) and order[-1].descending,
+            tuple(types),
+            order,
+            tuple(sorted(used)),
+            stored,
+        )
 
     def _calculated_key(self, translator: Translator, key: Expr) -> tuple[str, bool, Any]:
         """Source of a key that is no field, whether it may be None, and the class of its values."""
-        checked, kind = check_value(self._layout, self.entity, key)
-        code = translator.canonical(checked)
+        kind = self._kind_of(key)
+        code = translator.canonical(key)
         if isinstance(kind, EnumType):
             positions = translator.bind("e", {name: at for at, name in enumerate(kind.variants)})
             return f"{positions}.get({code})", True, int
@@ -178,23 +198,34 @@ class NodeScope:
             return None
         codes: list[tuple[str, dict[str, Any]]] = []
         types: list[Type] = []
+        used: Parameters = {}
         for one in derived:
             translator = self.translator()
-            checked, kind = check_value(self._layout, self.entity, one.value)
+            kind = self._kind_of(one.value)
             types.append(kind)
-            code = translator.canonical(checked)
+            code = translator.canonical(one.value)
             if holds_json(kind):
                 code = f"{translator.bind('fresh', fresh_json)}({code})"  # the row may be kept
             codes.append((code, translator.bindings))
-        arguments, loop = self.loop()
-        columns = [
-            compile_function(
-                f"def column({arguments}):\n    return [{code} for {loop}]\n", "column", bindings
-            )
-            for code, bindings in codes
-        ]
+            used.update(translator.params)
+        columns = [self._column(code, bindings, used) for code, bindings in codes]
         names = tuple(one.name for one in derived)
-        return DerivedPlan(names, tuple(types), tuple(columns), self.take_hops())
+        parameters = tuple(sorted(used))
+        return DerivedPlan(names, tuple(types), tuple(columns), self.take_hops(), parameters)
+
+    def _kind_of(self, bare: Expr) -> Type:
+        """The type of an expression without its literals."""
+        return check_value(self._layout, self.entity, self._taken.of_same_type(bare))[1]
+
+    def _column(
+        self, code: str, bindings: dict[str, Any], used: Parameters
+    ) -> Callable[..., list[Value]]:
+        """The function from rows, hops and parameters to the values that source text gives."""
+        self._params.update(used)
+        arguments, loop = self.loop()
+        given = ", ".join([arguments, *(f"p{index}" for index in sorted(used))])
+        text = f"def column({given}):\n    return [{code} for {loop}]\n"
+        return compile_function(text, "column", bindings)
 
     def need(self, slots: Iterable[int]) -> None:
         """Decode these as well."""
@@ -234,7 +265,14 @@ class NodeScope:
         steps = follow_relations(self._layout, self.entity, path)
         parent, step = self._hop_along(path, steps[:-1]), steps[-1]
         self._slots_of(parent).update(departure_slots(step))
-        inner = NodeScope(self._layout, step.target, self._clock, self._params, self._plan_join)
+        inner = NodeScope(
+            self._layout,
+            step.target,
+            self._clock,
+            self._params,
+            taken=self._taken,
+            plan_join=self._plan_join,
+        )
         kept = None if condition is None else inner.filter(condition)
         asked = expr.kind if isinstance(expr, Related) else inner.fold(expr)
         expand = reach(self._layout, step, self._clock)
@@ -252,13 +290,13 @@ class NodeScope:
         """How these rows are folded."""
         if expr.operand is None:
             return FoldPlan(expr.function, expr.distinct, None, None, (), None, is_lasting=True)
-        checked, kind = check_value(self._layout, self.entity, expr.operand)
+        kind = self._kind_of(expr.operand)
         translator = self.translator()
-        code = translator.canonical(checked)
-        arguments, loop = self.loop()
-        text = f"def column({arguments}):\n    return [{code} for {loop}]\n"
-        column = compile_function(text, "column", translator.bindings)
+        code = translator.canonical(expr.operand)
+        used = translator.params
+        column = self._column(code, translator.bindings, used)
         hops = self.take_hops()
+        searches = any(use is not None for use in used.values())
         return FoldPlan(
             expr.function,
             expr.distinct,
@@ -266,7 +304,8 @@ class NodeScope:
             column,
             hops,
             expr.operand,
-            is_lasting=not hops and not _is_of_the_moment(expr.operand),
+            parameters=tuple(sorted(used)),
+            is_lasting=not hops and not searches and not _is_of_the_moment(expr.operand),
         )
 
     def _hop_along(self, path: tuple[str, ...], steps: Sequence[Step]) -> int:

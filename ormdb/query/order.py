@@ -20,15 +20,20 @@ import base64
 import hashlib
 import types
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from ormdb import limits
 from ormdb.errors import CursorError
+from ormdb.ir.canonical import encode_node
+from ormdb.ir.graph import GraphQuery, OrderSpec
+from ormdb.ir.rewrite import numbered
+from ormdb.ir.search import Search
 from ormdb.ir.value import Value
 from ormdb.pulse import sort_in_steps
-from ormdb.query.plan import OrderPlan, SortKey
+from ormdb.query.plan import NodePlan, OrderPlan, SortKey
 
 _SEAL_BYTES = 8
 _ROW_KEY_BYTES = 8
@@ -95,6 +100,23 @@ def beyond(
     is_beyond = place.is_after if backward else place.is_before
     values = zip(*columns, strict=True) if columns else iter([()] * len(keys))
     return [is_beyond(row, key) for row, key in zip(values, keys, strict=True)]
+
+
+def order_signature(entity: str, order: tuple[OrderSpec, ...]) -> bytes:
+    """What tells the cursors of an order from those of others, whatever the filter."""
+    renumbered = tuple(replace(spec, key=numbered(spec.key)[0]) for spec in order)
+    data = encode_node(GraphQuery(entity=entity, order=renumbered))
+    return hashlib.blake2b(data).digest()
+
+
+def run_signature(plan: NodePlan, values: Sequence[Value]) -> bytes:
+    """The signature of a run, of which the values that its order is calculated with are part."""
+    order = plan.order
+    if not order.parameters:
+        return plan.order_signature
+    given = [values[index] for index in order.parameters]
+    words = [sorted(one.tokens) if isinstance(one, Search) else one for one in given]
+    return hashlib.blake2b(repr(words).encode(), key=plan.order_signature).digest()
 
 
 def encode_cursor(signature: bytes, values: Sequence[Value], row_key: bytes) -> str:

@@ -43,7 +43,7 @@ class Hop:
 @dataclass(frozen=True, slots=True)
 class FoldPlan:
     """How values of related rows become one: `column` gives the values of a batch, `kind` is
-    their type; both are None where rows are counted."""
+    their type; both are None where rows are counted.  It is given `parameters` behind its hops."""
 
     function: AggregateFunction
     distinct: bool
@@ -51,6 +51,7 @@ class FoldPlan:
     column: Callable[..., list[Value]] | None
     hops: tuple[Hop | RelatedHop, ...]
     operand: Expr | None  # what `column` was made of
+    parameters: tuple[int, ...] = ()
     is_lasting: bool = False  # the rows' own values decide, and these alone
 
 
@@ -85,13 +86,14 @@ class RelatedHop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DerivedPlan:
-    """The values that a node shows under names of their own; `columns` are functions of its rows
-    and the hops."""
+    """The values that a node shows under names of their own; `columns` are functions of its rows,
+    the hops and the parameters."""
 
     names: tuple[str, ...]
     types: tuple[Type, ...]
     columns: tuple[Callable[..., list[Value]], ...]
     hops: tuple[Hop | RelatedHop, ...]
+    parameters: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +125,7 @@ class OrderPlan:
     tie_descending: bool
     cursor_types: tuple[Any, ...]
     specs: tuple[OrderSpec, ...] = ()  # what the keys were made of
+    parameters: tuple[int, ...] = ()  # which every key is given behind the hops
     is_stored: bool = False  # all keys are stored in the row itself, so that it never changes
 
 
@@ -249,7 +252,7 @@ class HashJoin:
     Every row that the level's condition keeps is among those of each of `ways`.  `weigh` costs
     these for the values of a run.  `filter` is the part of the condition that may be asked of any
     row; `parameters` are those of the whole condition.  A level of fewer parents than `parents_min`
-    asks nothing of all this.  `constants` stand behind the values of a run.
+    asks nothing of all this.
     """
 
     entity: EntityLayout
@@ -261,7 +264,6 @@ class HashJoin:
     parameters: tuple[int, ...]
     parents_min: int
     is_whole: bool  # there is no condition: what is gathered are all children
-    constants: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

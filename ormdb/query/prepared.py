@@ -9,9 +9,9 @@ The plan is the one that the query with literals in place of its parameters has,
 cache, under a shape that holds no value.  What only a value can tell is told apart before: whether
 a pattern begins with a text, and whether a cursor is given; each such variant has a plan.
 
-A parameter that does not stand directly beside a field, or in a function that asks of one (as in
-`delay + :extra > 60`), is part of the shape, as a literal is there: such a query is bound and taken
-apart for each run.
+A parameter that stands where a literal is part of the shape (a step of at(), the width of a
+bucket(), something true or false) is part of it as well: such a query is bound and taken apart for
+each run.
 
 Invariants (held by tests/unit/database/test_prepared.py):
   1. A run answers as the query does with the values in place.
@@ -21,7 +21,7 @@ Invariants (held by tests/unit/database/test_prepared.py):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -41,6 +41,7 @@ from ormdb.ir.patterns import literal_prefix
 from ormdb.ir.table import TableQuery
 from ormdb.ir.value import IntType, ListType, TextType, Value
 from ormdb.query.cache import PlanCache
+from ormdb.query.logical import one_at_most
 from ormdb.query.node_page import NodePage, node_page
 from ormdb.query.plan import QueryPlan
 from ormdb.query.ready import ReadyQuery, make_ready, usable_access
@@ -69,6 +70,9 @@ _QUICK_BINDINGS: Final[dict[str, Any]] = {
 }
 
 
+_UNKNOWN: Final = NodePage(limit=None, offset=0)  # in place of a page that each run has its own of
+
+
 class Variant(Protocol[R_co]):
     """A prepared query with its plan, for the values of which that is the plan."""
 
@@ -88,12 +92,14 @@ class Preparation(ABC, Generic[Q, R]):
 
         Raises:
           ParameterError: parameters of one name have different types.
+          LimitError: the query is too deep or too large.
         """
         self.query = query
         self.parameters: dict[str, Parameter] = parameters_of(query)
         self.checkers: Checkers = {
             name: value_checker(one) for name, one in self.parameters.items()
         }
+        # What only values can tell: a cursor or none, a pattern with a beginning or without.
         self._cursors = cursors
         # A query that nests without end is refused by now.
         self._patterns = _pattern_names(expressions(query))
@@ -170,7 +176,7 @@ class PreparedQuery(Preparation[GraphQuery, ReadyQuery]):
     def __init__(self, query: GraphQuery) -> None:
         """Raises ParameterError if parameters of one name have different types."""
         cursors = [name for name, one in parameters_of(query).items() if one.is_cursor]
-        super().__init__(query, cursors, _filters)
+        super().__init__(query, cursors, _expressions)
 
     def _with(self, values: Values) -> GraphQuery:
         return bind_query(self.query, values)
@@ -218,9 +224,16 @@ class QueryVariant:
             for kind, index, _ in plan.keyed
         )
         self._seek = seek_of(plan)
-        self._pages: Sequence[NodePage] = list(map(node_page, plan.nodes, shaped.pages))
+        self._to_one = _to_one(plan)
         self._given_pages = [
-            (number, page) for number, page in enumerate(_pages(query)) if _has_parameter(page)
+            (number, page)
+            for number, page in enumerate(_pages(query))
+            if _has_parameter(page) or plan.nodes[number].order.parameters
+        ]
+        given = {number for number, _ in self._given_pages}
+        self._pages: Sequence[NodePage] = [
+            _UNKNOWN if number in given else node_page(plan.nodes[number], numbers, ())
+            for number, numbers in enumerate(shaped.pages)
         ]
 
     def ready(self, given: Given) -> ReadyQuery:
@@ -231,7 +244,10 @@ class QueryVariant:
         if self._given_pages:
             pages = [*pages]
             for number, asked in self._given_pages:
-                pages[number] = node_page(plan.nodes[number], self._page(asked, given))
+                numbers = self._page(asked, given)
+                if numbers.offset and number in self._to_one:
+                    raise one_at_most(*self._to_one[number])
+                pages[number] = node_page(plan.nodes[number], numbers, values)
         page, seek = pages[0], None
         if access is plan.access and not page.offset and page.limit != 0 and page.place is None:
             seek = self._seek
@@ -263,6 +279,16 @@ def _pages(query: GraphQuery) -> list[Page | Include]:
     return pages
 
 
+def _to_one(plan: QueryPlan) -> dict[int, tuple[str, str]]:
+    """The nodes that have no page, being one row at most: from which entity, by which relation."""
+    found: dict[int, tuple[str, str]] = {}
+    for parent in plan.nodes:
+        for node in parent.children:
+            if node.to_one or (node.expand is not None and node.expand.single):
+                found[node.number] = parent.entity.name, node.relation_name
+    return found
+
+
 def _has_parameter(page: Page | Include) -> bool:
     return any(map(_is_parameter, (page.limit, page.offset, page.after, page.before)))
 
@@ -282,17 +308,14 @@ def _with_pages_of(node: Include, bound: Include) -> Include:
     )
 
 
-def _filters(query: GraphQuery) -> list[Expr]:
-    """The filters of a query and of its includes."""
-    filters = [query.filter]
-
-    def gather(nodes: Sequence[Include]) -> None:
-        for node in nodes:
-            filters.append(node.filter)
-            gather(node.includes)
-
-    gather(query.includes)
-    return [condition for condition in filters if condition is not None]
+def _expressions(part: GraphQuery | Include) -> Iterator[Expr]:
+    """Every expression of a query and of its includes."""
+    if part.filter is not None:
+        yield part.filter
+    yield from (spec.key for spec in part.order)
+    yield from (one.value for one in part.derived)
+    for node in part.includes:
+        yield from _expressions(node)
 
 
 def _pattern_names(exprs: Iterable[Expr]) -> list[str]:

@@ -51,7 +51,8 @@ def make_ready(query: GraphQuery, shaped: ShapedQuery, plan: QueryPlan) -> Ready
     check_budget(query.budget)
     values = [convert(value) for convert, value in zip(plan.converters, shaped.values, strict=True)]
     access = usable_access(plan, values)
-    pages = list(map(node_page, plan.nodes, shaped.pages))
+    numbered = zip(plan.nodes, shaped.pages, strict=True)
+    pages = [node_page(node, numbers, values) for node, numbers in numbered]
     check_depth(query)
     return ReadyQuery(query, plan, access, values, pages)
 

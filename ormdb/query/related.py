@@ -54,7 +54,10 @@ class Ask(Protocol):
         column: Callable[..., list[Any]],
         hops: tuple[Hop | RelatedHop, ...],
         level: Level,
+        parameters: Sequence[int] = (),
     ) -> list[Any]: ...
+
+    def given(self, parameters: Sequence[int]) -> list[Value]: ...
 
     def gathered(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None: ...
 
@@ -113,13 +116,20 @@ def _kept_folds(
     (rows, _, _), _ = decoded_groups(
         view,
         relation.source,
-        ("folds", relation, *(hop.asked for hop in hops)),
+        ("folds", relation, *(hop.asked for hop in hops), *_words(hops, ask)),
         keys,
         read,
         limit_each=sys.maxsize,
         limit_all=sys.maxsize,
     )
     return [list(values) for values in zip(*rows, strict=True)] if rows else [[] for _ in hops]
+
+
+def _words(hops: Sequence[RelatedHop], ask: Ask) -> Iterator[str]:
+    """The values that folds are calculated with: written out, as 1 is no 1.0."""
+    for hop in hops:
+        if isinstance(hop.asked, FoldPlan):
+            yield from map(repr, ask.given(hop.asked.parameters))
 
 
 def _read_answers(
@@ -182,7 +192,7 @@ def _answers(
     if isinstance(hop.asked, FoldPlan):
         plan, values = hop.asked, None
         if plan.column is not None and level.rows:
-            values = ask.column(plan.column, plan.hops, level)
+            values = ask.column(plan.column, plan.hops, level, plan.parameters)
         return _folds(plan, values, targets, kept, counts)
     truths: Sequence[bool] = kept if kept is not None else [True] * len(level.rows)
     if targets is not None:

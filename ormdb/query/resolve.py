@@ -17,7 +17,13 @@ from typing import Literal as Choice
 
 from ormdb.errors import QueryError
 from ormdb.ir.expr import Expr
-from ormdb.ir.expression_type import Resolved, Scope, coerce_literals, expression_type
+from ormdb.ir.expression_type import (
+    Conversions,
+    Resolved,
+    Scope,
+    coerce_literals,
+    expression_type,
+)
 from ormdb.ir.schema import FieldDef, ThroughDef
 from ormdb.ir.value import BoolType, Type, is_scalar
 from ormdb.storage.layout import EntityLayout, Layout, RelationLayout
@@ -137,25 +143,34 @@ def _single_steps(layout: Layout, entity: EntityLayout, path: tuple[str, ...]) -
     return tuple(steps)
 
 
-def check_filter(layout: Layout, entity: EntityLayout, expr: Expr) -> Expr:
+def check_filter(
+    layout: Layout, entity: EntityLayout, expr: Expr, conversions: Conversions | None = None
+) -> Expr:
     """Type-check a filter; its literals, converted to what they are compared with.
 
     Raises:
       QueryError: an unknown name, a comparison of unlike types, or not a condition at all.
     """
-
     scope = scope_of(layout, entity)
-    return coerce_literals(expr, scope.resolve, expected=BoolType(), follow=scope.follow)
+    return coerce_literals(
+        expr,
+        scope.resolve,
+        expected=BoolType(),
+        follow=scope.follow,
+        conversions=conversions,
+    )
 
 
-def check_value(layout: Layout, entity: EntityLayout, expr: Expr) -> tuple[Expr, Type]:
+def check_value(
+    layout: Layout, entity: EntityLayout, expr: Expr, conversions: Conversions | None = None
+) -> tuple[Expr, Type]:
     """Type-check a value; its literals, converted to what they stand beside, and its type.
 
     Raises:
       QueryError: an unknown name, or values that do not go together.
     """
     scope = scope_of(layout, entity)
-    checked = coerce_literals(expr, scope.resolve, follow=scope.follow)
+    checked = coerce_literals(expr, scope.resolve, follow=scope.follow, conversions=conversions)
     return checked, expression_type(checked, scope.resolve, scope.follow)[0]
 
 

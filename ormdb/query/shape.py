@@ -5,15 +5,18 @@
     shape    Flight.dep_delay > p0:int and Flight.origin_faa in p1:str   limited
     values   120, ("JFK", "LGA")
 
-Only a literal that stands directly beside a field becomes a parameter, because the field gives it
-its type; and one that a function such as starts_with() looks for.  The Python class of a literal is
-part of the shape, as it decides how the literal is converted; so is whether a pattern of like()
-begins with a text to seek, and whether there is a limit or a cursor, but not which.
+A literal becomes a parameter wherever its class alone decides the plan: beside a field, in a
+calculation, in an order, in what a function such as starts_with() or rank() looks for.  The Python
+class of a literal is part of the shape, as it decides how the literal is converted; so is whether a
+pattern of like() begins with a text to seek, and whether there is a limit or a cursor, not which.
+
+These stay, as they decide more: NULL, True and False; the steps of at(); the unit and the width of
+bucket(); JSON; a list that something calculated is looked for in.
 
 A shape is hashed and compared by recursion, so what nests too deeply is refused here.
 
 Invariants (held by tests/unit/query/test_shape.py):
-  1. A shape holds no literal that stood beside a field: equal shapes differ in values only.
+  1. A shape holds no literal but those that decide it: equal shapes differ in values only.
   2. Putting the values back gives the query again, but for NULLs inside lists, which become an
      `or` with a comparison to NULL: the same truth.
 """
@@ -46,10 +49,17 @@ from ormdb.ir.expr import (
     Param,
     Related,
 )
-from ormdb.ir.expression_type import check_size, no_value, too_many_nodes
+from ormdb.ir.expression_type import (
+    Conversions,
+    Convert,
+    check_size,
+    no_value,
+    too_many_nodes,
+)
 from ormdb.ir.function_type import TESTS
 from ormdb.ir.graph import Derived, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.patterns import literal_prefix
+from ormdb.ir.rewrite import map_children
 from ormdb.ir.value import (
     BoolType,
     BytesType,
@@ -130,18 +140,18 @@ class LiteralTaker:
         self.classes: list[LiteralClass] = []
         self.kept_classes: list[LiteralClass] = []
         self.pages: list[PageValues] = []
+        # Where literals were converted before they are taken: how others in their places would be.
+        self.conversions: Conversions = {}
+        self.converts: dict[int, Convert] = {}
         self._nodes_left = limits.EXPRESSION_NODES_MAX
 
     def expression(self, expr: Expr, depth: int = 1) -> Expr:
-        """An expression without the literals that stand directly beside a field.
+        """A condition without its literals, but for those that decide more than a value.
 
         Raises:
           LimitError: it nests too deeply, or is too large: an object may be part of it many times.
         """
-        _check_depth(depth)
-        self._nodes_left -= 1
-        if self._nodes_left < 0:
-            raise too_many_nodes()
+        self._count(depth)
         match expr:
             case Compare(op=op, left=FieldRef() as left, right=Literal() | NamedParam() as given):
                 taken = self._operand(given)
@@ -151,10 +161,10 @@ class LiteralTaker:
                 return expr if taken is None else Compare(op=op, left=taken, right=right)
             case InList(operand=FieldRef() as operand, items=NamedParam() as given):
                 return InList(operand=operand, items=self._named(given, ""))
-            case InList(operand=FieldRef() as operand, items=Literal(value=items)):
+            case InList(operand=FieldRef() as operand, items=Literal(value=items) as listed):
                 present = tuple(item for item in items if item is not None)
                 kinds = frozenset(map(type, present))
-                there = InList(operand=operand, items=self.take(present, ("in", kinds)))
+                there = InList(operand=operand, items=self.take(present, ("in", kinds), listed))
                 if len(present) == len(items):
                     return there
                 unknown = Compare(op="==", left=operand, right=Literal(value=None))
@@ -165,45 +175,88 @@ class LiteralTaker:
                 return Or(items=tuple([self.expression(part, depth + 1) for part in parts]))
             case Not(operand=inner):
                 return Not(operand=self.expression(inner, depth + 1))
-            case Compare() | InList() | IsNull() | Literal() | Param() | NamedParam() | FieldRef():
+            case Compare(op=op, left=left, right=right):
+                return Compare(
+                    op=op, left=self.value(left, depth + 1), right=self.value(right, depth + 1)
+                )
+            case IsNull(operand=inner):
+                return IsNull(operand=self.value(inner, depth + 1))
+            case InList() | Literal() | Param() | NamedParam() | FieldRef():
                 return self.note(expr, depth)
-            case Call(name=name, arguments=(*subjects, NamedParam() as given)) if (
-                name in TESTS and _gives_type(name, subjects)
-            ):
-                named = self._named(given, name)
-                asked = [self.note(subject, depth + 1) for subject in subjects]
-                return Call(name=name, arguments=(*asked, named))
-            case Call(name=name, arguments=(*subjects, Literal(value=value))) if (
-                name in TESTS and value is not None and _gives_type(name, subjects)
-            ):
-                taken = self.take(value, _class_given(name, value))
-                asked = [self.note(subject, depth + 1) for subject in subjects]
-                return Call(name=name, arguments=(*asked, taken))
+            case Call(name=name) if name in TESTS:
+                return self._test(expr, depth)
             case Arithmetic() | Call():
-                return self.note(expr, depth)
+                return self.value(expr, depth)
             case Related(filter=inner):
                 bare = None if inner is None else self.expression(inner, depth + 1)
                 return replace(expr, filter=bare)
             case Aggregate(operand=operand, filter=filter_):
                 return replace(
                     expr,
-                    operand=None if operand is None else self.note(operand, depth + 1),
+                    operand=None if operand is None else self.value(operand, depth + 1),
                     filter=None if filter_ is None else self.expression(filter_, depth + 1),
                 )
         assert_never(expr)
 
+    def _test(self, expr: Call, depth: int) -> Expr:
+        """A function that asks something, without what it asks with."""
+        name, (*subjects, given) = expr.name, expr.arguments or (_NULL,)
+        if not _gives_type(name, subjects):
+            return self.note(expr, depth)
+        match given:
+            case NamedParam():
+                taken = self._named(given, name)
+            case Literal(value=value) if value is not None:
+                taken = self.take(value, _class_given(name, value), given)
+            case _:
+                return self.note(expr, depth)
+        asked = [self.value(subject, depth + 1) for subject in subjects]
+        return Call(name=name, arguments=(*asked, taken))
+
+    def value(self, expr: Expr, depth: int = 1) -> Expr:
+        """A value without its literals, but for those that decide more than a value: the steps of
+        at(), the unit and the width of bucket(), NULL, True and False.
+
+        Raises:
+          LimitError: as `expression`.
+        """
+        match expr:
+            case Literal(value=value) if type(value) in _VALUES:
+                return self.take(value, _class_of(value), expr)
+            case NamedParam(type=kind) if parameter_class(kind) in _VALUES:
+                return self._named(expr, "")
+            case Literal() | NamedParam() | FieldRef() | Param() | Call(name="at"):
+                return self.note(expr, depth)
+            case Arithmetic(op=op, left=left, right=right):
+                self._count(depth)
+                sides = self.value(left, depth + 1), self.value(right, depth + 1)
+                return Arithmetic(op=op, left=sides[0], right=sides[1])
+            case Call(name="bucket", arguments=(subject, *given)):
+                self._count(depth)
+                kept = [self.note(one, depth + 1) for one in given]
+                return replace(expr, arguments=(self.value(subject, depth + 1), *kept))
+            case Call(name=name, arguments=arguments) if name not in TESTS:
+                self._count(depth)
+                parts = tuple([self.value(part, depth + 1) for part in arguments])
+                return replace(expr, arguments=parts)
+            case _:
+                return self.expression(expr, depth)
+
     def order(self, order: tuple[OrderSpec, ...]) -> tuple[OrderSpec, ...]:
-        """An order; the literals of calculated keys stay."""
-        for spec in order:
-            if spec.path is None:
-                self.note(spec.key, 1)
-        return order
+        """An order without the literals of its calculated keys."""
+        if all(isinstance(spec.key, FieldRef) for spec in order):
+            return order
+        return tuple([replace(spec, key=self.value(spec.key)) for spec in order])
 
     def derived(self, derived: tuple[Derived, ...]) -> tuple[Derived, ...]:
-        """Derived values, whose literals stay."""
-        for one in derived:
-            self.note(one.value, 1)
-        return derived
+        """Derived values without their literals."""
+        return tuple([replace(one, value=self.value(one.value)) for one in derived])
+
+    def _count(self, depth: int) -> None:
+        _check_depth(depth)
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise too_many_nodes()
 
     def note(self, expr: Expr, depth: int) -> Expr:
         """Keep an expression whole, and tell its 1 from another's 1.0 and True."""
@@ -216,7 +269,9 @@ class LiteralTaker:
         """What stands beside a field, taken; None for NULL, which stays."""
         if isinstance(given, NamedParam):
             return self._named(given, "")
-        return None if given.value is None else self.take(given.value, _class_of(given.value))
+        return (
+            None if given.value is None else self.take(given.value, _class_of(given.value), given)
+        )
 
     def _named(self, given: NamedParam, function: str) -> Param:
         if self._open_patterns is None:
@@ -226,10 +281,19 @@ class LiteralTaker:
             return self.take(given, _OPEN_PATTERN if is_open else PREFIX_PATTERN)
         return self.take(given, parameter_class(given.type))
 
-    def take(self, value: Value, kind: LiteralClass) -> Param:
+    def take(self, value: Value, kind: LiteralClass, literal: Literal | None = None) -> Param:
+        """The parameter that stands for a value from here on; `literal` is what held it."""
+        found = self.conversions.get(id(literal))
+        if found is not None:
+            self.converts[len(self.values)] = found[1]
         self.values.append(value)
         self.classes.append(kind)
         return Param(index=len(self.values) - 1)
+
+    def of_same_type(self, bare: Expr) -> Expr:
+        """An expression with literals again, of the type of what was taken apart; what it asks
+        about is another thing."""
+        return _of_same_type(bare, self.values)
 
     def include(self, node: Include) -> Include:
         """An include without its literals and the numbers of its page.
@@ -279,8 +343,8 @@ def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None
         filter=None if query.filter is None else taker.expression(query.filter),
         order=taker.order(query.order),
         select=query.select,
-        includes=tuple(map(taker.include, query.includes)),
         derived=taker.derived(query.derived),
+        includes=tuple(map(taker.include, query.includes)),
     )
     backward = page.before is not None
     shape = Shape(
@@ -290,6 +354,21 @@ def take_shape(query: GraphQuery, *, open_patterns: Container[str] | None = None
         tuple(taker.kept_classes),
     )
     return ShapedQuery(shape, tuple(taker.values), tuple(taker.pages))
+
+
+def _of_same_type(bare: Expr, values: Sequence[Value]) -> Expr:
+    match bare:
+        case Param(index=index):
+            return Literal(value=values[index])
+        case Compare() | InList() | IsNull() | And() | Or() | Not() | Related():
+            return _CONDITION
+        case Call(name=name) if name in TESTS:
+            return _CONDITION
+        case Aggregate(operand=operand):
+            inner = None if operand is None else _of_same_type(operand, values)
+            return replace(bare, operand=inner, filter=None)
+        case _:
+            return map_children(bare, lambda part: _of_same_type(part, values))
 
 
 def _class_of(value: object) -> type[object]:
@@ -305,7 +384,7 @@ def _class_given(name: str, value: Value) -> LiteralClass:
 
 def _gives_type(name: str, subjects: Sequence[Expr]) -> bool:
     """Whether a function knows the type of what it is given: an item is of its list's type."""
-    return name != "has" or isinstance(subjects[0], FieldRef)
+    return name != "has" or (len(subjects) == 1 and isinstance(subjects[0], FieldRef))
 
 
 def page_values(page: Page | Include, where: str) -> PageValues:
@@ -367,6 +446,10 @@ _CLASSES: Final[dict[type, type]] = {
     DurationType: datetime.timedelta,
     JsonType: dict,
 }
+_NULL: Final = Literal(value=None)
+_CONDITION: Final = IsNull(operand=Literal(value=True))
+# What may be a parameter wherever a value stands.  True and False decide conditions.
+_VALUES: Final = frozenset(_CLASSES.values()) - {bool, dict}
 
 
 def _check_depth(depth: int) -> None:

@@ -84,16 +84,21 @@ class Sieve:
         column: Callable[..., list[Any]],
         hops: tuple[Hop | RelatedHop, ...],
         level: Level,
+        parameters: Sequence[int] = (),
     ) -> list[Any]:
         """The values that a generated function gives for the rows."""
-        return column(level.rows, *self.hop_rows(hops, level))
+        return column(level.rows, *self.hop_rows(hops, level), *self.given(parameters))
+
+    def given(self, parameters: Sequence[int]) -> list[Value]:
+        """The values of parameters."""
+        return [self._values[index] for index in parameters]
 
     def derived(self, plan: DerivedPlan, level: Level) -> list[list[Value]]:
         """The values that the rows show under names of their own, column by column."""
         if not level.rows:
             return [[] for _ in plan.columns]
-        hops = self.hop_rows(plan.hops, level)
-        return [column(level.rows, *hops) for column in plan.columns]
+        beside = [*self.hop_rows(plan.hops, level), *self.given(plan.parameters)]
+        return [column(level.rows, *beside) for column in plan.columns]
 
     def positions(self, order: OrderPlan, level: Level) -> list[int]:
         """The positions of the rows in an order."""
@@ -101,8 +106,8 @@ class Sieve:
 
     def columns(self, order: OrderPlan, level: Level) -> list[list[Value]]:
         """The values of an order's keys, column by column."""
-        hops = self.hop_rows(order.hops, level)
-        return [key.column(level.rows, *hops) for key in order.keys]
+        beside = [*self.hop_rows(order.hops, level), *self.given(order.parameters)]
+        return [key.column(level.rows, *beside) for key in order.keys]
 
     def gathered(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None:
         """The related rows of each parent that may answer what is asked of them; None where they

@@ -124,7 +124,8 @@ class Known:
         pages = first.pages
         if query.page is not mine.page:
             limit, offset = page_numbers(query.page.limit, query.page.offset, "the page")
-            pages = [NodePage(limit=limit, offset=offset), *pages[1:]]
+            page = NodePage(limit=limit, offset=offset, signature=pages[0].signature)
+            pages = [page, *pages[1:]]
         if query.budget is not mine.budget:
             check_budget(query.budget)
         values = [convert(value) for convert, value in zip(self._converters, given, strict=True)]

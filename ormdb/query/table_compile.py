@@ -9,7 +9,7 @@
 
 Invariants (held by tests/unit/query/test_tables.py):
   1. A slot that nothing asks for is not decoded, but for those of the identity.
-  2. A plan holds no value of the query it was compiled for that stands beside a field.
+  2. A plan holds no value of the query it was compiled for but those that decide its shape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from ormdb.errors import QueryError
 from ormdb.ir.buckets import begin_of, number_source
 from ormdb.ir.coerce import a_type
 from ormdb.ir.expr import Aggregate, Call, Expr, FieldRef, Literal
-from ormdb.ir.expression_type import Scope, coerce_literals, expression_type, no_relations
+from ormdb.ir.expression_type import (
+    Scope,
+    coerce_literals,
+    expression_type,
+    no_relations,
+    plain_literal,
+)
 from ormdb.ir.graph import OrderSpec
 from ormdb.ir.table import TableColumnType
 from ormdb.ir.value import BoolType, DateType, Type, Value, is_scalar
@@ -75,7 +81,9 @@ def compile_table(
     compiler = _Compiler(layout, shaped, clock, statistics)
     plan = compiler.groups() if shaped.parts.is_grouped else compiler.rows()
     converters = tuple(
-        make_converter(compiler.params[index], kind)
+        make_converter(
+            compiler.params[index], kind, compiler.taken.converts.get(index, plain_literal)
+        )
         for index, kind in enumerate(shaped.shape.parameter_classes)
     )
     return replace(plan, converters=converters)
@@ -97,13 +105,14 @@ class _Compiler:
         self, layout: Layout, shaped: ShapedTable, clock: Clock, statistics: Statistics
     ) -> None:
         self.params: Parameters = {}
+        self.taken = LiteralTaker()
         self._shaped = shaped
         self._clock = clock
         self._entity = find_entity(layout, shaped.base.entity)
         shape = shaped.shaped_base.shape
         self._base = compile_query(layout, shaped.base, shape, clock=clock, statistics=statistics)
         self._row_names = scope_of(layout, self._entity)
-        self._scope = NodeScope(layout, self._entity, clock, self.params)
+        self._scope = NodeScope(layout, self._entity, clock, self.params, taken=self.taken)
 
     # --- a row of the table for each row ---
 
@@ -137,14 +146,18 @@ class _Compiler:
                 translator.bindings["fresh"] = fresh_json
                 code = f"fresh({code})"
             codes.append(code)
+        self.params.update(translator.params)
+        parameters = tuple(sorted(translator.params))
         arguments, loop = self._scope.loop()
+        given = ", ".join([arguments, *(f"p{index}" for index in parameters)])
         columns = tuple(
             ColumnPlan(
                 compile_function(
-                    f"def column({arguments}):\n    return [{code} for {loop}]\n",
+                    f"def column({given}):\n    return [{code} for {loop}]\n",
                     "column",
                     translator.bindings,
-                )
+                ),
+                parameters=parameters,
             )
             for code in codes
         )
@@ -163,19 +176,24 @@ class _Compiler:
         order = [self._sortable(spec.key, names) for spec in parts.order]
         having = None
         if parts.having is not None:
-            having = coerce_literals(parts.having, places.resolve, expected=BoolType())
+            having = coerce_literals(
+                parts.having,
+                places.resolve,
+                expected=BoolType(),
+                conversions=self.taken.conversions,
+            )
         bare = self._bare(
             parts, keys=keys, aggregates=aggregates, outputs=outputs, having=having, order=order
         )
         fold = self._fold(bare, keys, aggregates)
         sorted_by: list[GroupOrder] = []
         for spec, typed in zip(bare.order, order, strict=True):
-            column, nullable = places.stored(spec.key, typed.kind)
+            column, nullable = places.stored(spec.key, typed.kind, self.params)
             sorted_by.append(GroupOrder(column, _sort_key(column.column, spec, nullable=nullable)))
         return TablePlan(
             base=self._with_slots(),
             columns=_column_types(parts.names, outputs),
-            outputs=tuple(map(places.shown, bare.outputs)),
+            outputs=tuple(places.shown(output, self.params) for output in bare.outputs),
             hops=(),
             fold=fold,
             having=None if bare.having is None else places.truth(bare.having, self.params),
@@ -221,7 +239,7 @@ class _Compiler:
             hops=hops,
             parameters=parameters,
             fold=source.fold(key_codes, len(hops), parameters, bindings),
-            tally=source.tally(key_codes, len(hops), bindings) if tallied else None,
+            tally=source.tally(key_codes, len(hops), parameters, bindings) if tallied else None,
             told_apart=tuple(source.told_apart),
             float_sums=tuple(source.float_sums),
             counted_by=self._counting_index(bare) if tallied else None,
@@ -250,7 +268,13 @@ class _Compiler:
     # --- checks ---
 
     def _typed(self, expr: Expr, names: Scope, *, of_group: bool = False) -> _Typed:
-        checked = coerce_literals(expr, names.resolve, follow=names.follow, of_group=of_group)
+        checked = coerce_literals(
+            expr,
+            names.resolve,
+            follow=names.follow,
+            of_group=of_group,
+            conversions=self.taken.conversions,
+        )
         kind, optional = expression_type(checked, names.resolve, names.follow, of_group=of_group)
         return _Typed(checked, kind, optional)
 
@@ -292,7 +316,7 @@ class _Compiler:
                 replace(spec, key=one.expr) for spec, one in zip(parts.order, order, strict=True)
             ),
         )
-        return bare_parts(LiteralTaker(), checked)
+        return bare_parts(self.taken, checked)
 
     def _with_slots(self) -> QueryPlan:
         """The base, whose rows show what the table needs too."""

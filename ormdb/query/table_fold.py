@@ -80,10 +80,15 @@ class FoldCode:
         return all(one.code is None and one.condition is None for one in self._kept)
 
     def tally(
-        self, keys: list[str], hops: int, bindings: dict[str, Any]
+        self,
+        keys: list[str],
+        hops: int,
+        parameters: tuple[int, ...],
+        bindings: dict[str, Any],
     ) -> Callable[..., list[Any]]:
         """The function that gives the key of each row."""
-        arguments = ", ".join(["rows", *(f"h{n}" for n in range(hops))])
+        lists = [f"h{n}" for n in range(hops)]
+        arguments = ", ".join(["rows", *lists, *(f"p{index}" for index in parameters)])
         loop = self._over("rows", hops)
         text = f"def tally({arguments}):\n    return [{_key(keys)} for {loop}]\n"
         return compile_function(text, "tally", bindings)

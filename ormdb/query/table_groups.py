@@ -48,16 +48,19 @@ class GroupPlaces:
         field = self._fields[path[0]]
         return Resolved(name=self._words[field.name], type=field.type, optional=field.optional)
 
-    def shown(self, bare: Expr) -> ColumnPlan:
-        """The canonical values of an expression."""
+    def shown(self, bare: Expr, params: Parameters) -> ColumnPlan:
+        """The canonical values of an expression; notes what its parameters stand for."""
         translator = GroupTranslator(self, self._clock)
-        return self._column(translator, translator.canonical(bare))
+        code = translator.canonical(bare)
+        params.update(translator.params)
+        return self._column(translator, code)
 
-    def stored(self, bare: Expr, kind: Type) -> tuple[ColumnPlan, bool]:
+    def stored(self, bare: Expr, kind: Type, params: Parameters) -> tuple[ColumnPlan, bool]:
         """The values of an expression in the form in which they are sorted, and whether any may
-        be NULL."""
+        be NULL; notes what its parameters stand for."""
         translator = GroupTranslator(self, self._clock)
         code, nullable = stored_code(translator, bare, kind)
+        params.update(translator.params)
         return self._column(translator, code), nullable
 
     def truth(self, bare: Expr, params: Parameters) -> ColumnPlan:

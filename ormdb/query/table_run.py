@@ -67,7 +67,6 @@ class TableExecution:
         self._rows = rows
         self._view = rows.view
         self._spending = rows.spending
-        self._values = values
         self._sieve = Sieve(rows.view, values)
         self._limit = limit
         self._offset = offset
@@ -96,7 +95,10 @@ class TableExecution:
         self._spending.add_rows((), len(level.rows))
         hops = self._sieve.hop_rows(self._plan.hops, level)
         self._spending.check_progress((), self._view.counters.bytes)
-        return [output.column(level.rows, *hops) for output in self._plan.outputs]
+        return [
+            output.column(level.rows, *hops, *self._sieve.given(output.parameters))
+            for output in self._plan.outputs
+        ]
 
     def _grouped(self, fold: FoldPlan) -> list[list[Value]]:
         groups = self._counted(fold) or self._folded(fold)
@@ -130,14 +132,14 @@ class TableExecution:
 
     def _column(self, plan: ColumnPlan, places: Columns, count: int) -> list[Any]:
         lists = [places[place] for place in plan.places]
-        return plan.column(range(count), *lists, *(self._values[at] for at in plan.parameters))
+        return plan.column(range(count), *lists, *self._sieve.given(plan.parameters))
 
     # --- rows to groups ---
 
     def _folded(self, fold: FoldPlan) -> dict[Any, Any]:
         """The cells of each group by its key; of a tally, the number of its rows."""
         counts, groups = Counter[Any](), dict[Any, list[Any]]()
-        parameters = [self._values[at] for at in fold.parameters]
+        parameters = self._sieve.given(fold.parameters)
         if not fold.keys:
             fold.fold([], *([] for _ in fold.hops), groups, *parameters)  # a group of no rows
         looked_at = 0
@@ -146,7 +148,7 @@ class TableExecution:
                 self.rows_kept += len(level.rows)
                 hops = self._sieve.hop_rows(fold.hops, level)
                 if fold.tally is not None:
-                    counts.update(fold.tally(level.rows, *hops))
+                    counts.update(fold.tally(level.rows, *hops, *parameters))
                 else:
                     fold.fold(level.rows, *hops, groups, *parameters)
                 self._check(len(groups) + len(counts))

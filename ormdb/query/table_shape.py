@@ -136,7 +136,7 @@ def _words(expr: Expr) -> str:
 
 
 def bare_parts(taker: LiteralTaker, parts: TableParts) -> TableParts:
-    """The parts without the literals that stand beside a field; in one order, always."""
+    """The parts without their literals, which are taken in one order, always."""
     aggregates: list[Aggregate] = []
     for aggregate in parts.aggregates:
         bare = taker.expression(aggregate)
@@ -146,11 +146,11 @@ def bare_parts(taker: LiteralTaker, parts: TableParts) -> TableParts:
         parts.names,
         parts.is_grouped,
         parts.drops_repeats,
-        tuple(taker.note(key, 1) for key in parts.keys),
+        tuple(map(taker.value, parts.keys)),
         tuple(aggregates),
-        tuple(taker.note(output, 1) for output in parts.outputs),
+        tuple(map(taker.value, parts.outputs)),
         None if parts.having is None else taker.expression(parts.having),
-        tuple(replace(spec, key=taker.note(spec.key, 1)) for spec in parts.order),
+        tuple(replace(spec, key=taker.value(spec.key)) for spec in parts.order),
     )
 
 

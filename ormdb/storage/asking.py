@@ -79,7 +79,7 @@ class Question:
 
     def _of_text(self, text: str) -> Value:
         match self.name:
-            case "matches":
+            case "matches" | "rank":
                 return read_search(text)
             case "like" | "ilike":
                 return read_pattern(text, folded=self.name == "ilike")

@@ -120,8 +120,10 @@ class Translator:
     clock: Clock | None
     bindings: dict[str, Any] = field(default_factory=dict[str, Any])
     # Per parameter: the field it is compared with, whose stored form its value must take, or the
-    # function that it is given to.
-    params: dict[int, FieldDef | Question] = field(default_factory=dict[int, FieldDef | Question])
+    # function that it is given to; None where it is calculated with, in its canonical form.
+    params: dict[int, FieldDef | Question | None] = field(
+        default_factory=dict[int, FieldDef | Question | None]
+    )
 
     def true(self, expr: Expr) -> str:
         """Source that is truthy exactly when the expression is true."""
@@ -199,7 +201,7 @@ class Translator:
             case FieldRef(path=path):
                 return self.place_value(self.places(path))
             case Param(index=index):
-                assert index in self.params, "a parameter stands beside a field only"
+                self.params.setdefault(index, None)
                 return f"p{index}", False
             case Literal(value=value):
                 return self.bind("c", value), value is None
@@ -314,8 +316,7 @@ class Translator:
             kind = self._stored_kind(other)
             value = expr.value if kind is None else stored_value(kind, expr.value)
             return self.bind("c", value), False
-        if isinstance(expr, Param):
-            assert isinstance(other, FieldRef), "a parameter stands beside a field only"
+        if isinstance(expr, Param) and isinstance(other, FieldRef):
             self.params[expr.index] = self.places(other.path).field
         if isinstance(expr, FieldRef) and not isinstance(other, Literal | Param | FieldRef):
             return self.shown(self.places(expr.path))  # the other side is evaluated, not stored
@@ -372,6 +373,10 @@ class Translator:
                     tried = f"({kept} := {self.canonical(argument)})"
                     code = f"({kept} if {tried} is not None else {code})"
                 return code
+            case Call(name="rank", arguments=(*texts, Param(index=index))):
+                self.params[index] = Question("rank")
+                asked = "".join(f"{self.canonical(text)}, " for text in texts)
+                return f"p{index}.rank(({asked}))"
             case Call(name=name, arguments=arguments):
                 run = self.bind("call", partial(call_function, name))
                 return f"{run}({', '.join(map(self.canonical, arguments))})"
@@ -403,15 +408,19 @@ class Translator:
         return isinstance(node, Literal | Param | Arithmetic | Call | Related | Aggregate)
 
     def evaluated(self, expr: Expr) -> str:
-        """A call of the reference evaluation with the values of the paths it uses, and with what
-        is known about related rows as parameters."""
+        """A call of the reference evaluation with the values of the paths it uses, and with its
+        parameters and what is known about related rows as parameters."""
         paths = sorted(paths_in(expr))
         types = {path: _resolved(path, self.places(path)) for path in paths}
-        asked = [node for node in walk(expr) if isinstance(node, Related | Aggregate)]
+        asked = [node for node in walk(expr) if isinstance(node, Related | Aggregate | Param)]
         known = {id(node): Param(index=index) for index, node in enumerate(asked)}
 
         def with_known(node: Expr) -> Expr:
-            return known.get(id(node)) or map_children(node, with_known)
+            if (found := known.get(id(node))) is not None:
+                return found
+            if isinstance(node, InList) and isinstance(node.items, Param):
+                return InList(operand=with_known(node.operand), items=known[id(node.items)])
+            return map_children(node, with_known)
 
         run = self.bind("f", _Evaluation(with_known(expr) if asked else expr, types, self.clock))
         values = [self.shown(self.places(path))[0] for path in paths]

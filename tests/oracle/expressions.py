@@ -295,6 +295,20 @@ class ExpressionMaker:
 
     def leaf_words(self, depth: int) -> Expr | None:
         """Words looked for in one text or two, and how well they are met."""
+        arguments = self._words_in_texts()
+        if arguments is None:
+            return None
+        if self.rng.random() < 0.7:
+            return Call(name="matches", arguments=arguments)
+        rank = Call(name="rank", arguments=arguments)
+        return Compare(op=">", left=rank, right=Literal(value=self.rng.choice([0.0, 0.5, 1.0])))
+
+    def rank(self) -> Expr | None:
+        """How well a text or two meet some words; None where there is no text."""
+        arguments = self._words_in_texts()
+        return None if arguments is None else Call(name="rank", arguments=arguments)
+
+    def _words_in_texts(self) -> tuple[Expr, ...] | None:
         rng = self.rng
         texts = [path for path, each, _ in self._scalars if isinstance(each.type, TextType)]
         if not texts:
@@ -303,11 +317,7 @@ class ExpressionMaker:
         refs: list[Expr] = [FieldRef(path=path) for path in paths]
         if rng.random() < 0.1:
             refs[0] = Call(name="lower", arguments=(refs[0],))
-        query = Literal(value=self._query(paths))
-        if rng.random() < 0.7:
-            return Call(name="matches", arguments=(*refs, query))
-        rank = Call(name="rank", arguments=(*refs, query))
-        return Compare(op=">", left=rank, right=Literal(value=rng.choice([0.0, 0.5, 1.0])))
+        return *refs, Literal(value=self._query(paths))
 
     def _query(self, paths: Sequence[Path]) -> str:
         """What often stands in one of some texts."""

@@ -84,6 +84,8 @@ class QueryMaker:
             made.append(self.folded(entity, 1))
             kind: Type = TextType() if rng.random() < 0.5 else IntType()
             made.append(self.value(entity, kind))
+            made.append(self._maker(entity).rank())
+            made.append(self.condition(entity) if rng.random() < 0.5 else None)
             made = rng.sample(made, rng.choice([1, 2]))
         return tuple(
             Derived(name=f"d{number}", value=value)
@@ -275,7 +277,7 @@ class QueryMaker:
                     for part in parts
                 )
             )
-        calculated = self.folded(entity, 1) if rng.random() < 0.1 else None
+        calculated = self._calculated(entity) if rng.random() < 0.2 else None
         if calculated is not None:
             return (
                 OrderSpec(
@@ -293,6 +295,16 @@ class QueryMaker:
             )
             for _ in range(rng.choice([1, 1, 2, 3]))
         )
+
+    def _calculated(self, entity: str) -> Expr | None:
+        """A value that is no field: folded, calculated, or how well a text meets some words."""
+        roll = self.rng.random()
+        if roll < 0.5:
+            return self.folded(entity, 1)
+        if roll < 0.65:
+            return self._maker(entity).rank()
+        made = self.value(entity, IntType() if roll < 0.85 else TextType())
+        return None if isinstance(made, FieldRef | Literal) else made
 
     def _nearly(self, order: tuple[OrderSpec, ...]) -> tuple[OrderSpec, ...]:
         """An order that an index has; now and then one that it nearly has."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import ormdb
 from ormdb.errors import OrmdbError, ValueRangeError
-from ormdb.ir.bind import bind_table
+from ormdb.ir.bind import bind_query, bind_table
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
@@ -23,10 +24,12 @@ from tests.box import Box
 from tests.oracle.compare import DifferenceError, check_same, compare_world
 from tests.oracle.naive import Naive
 from tests.oracle.prepared import Parametrizer, PreparedSession, PreparedWriter, varied
+from tests.oracle.sqlite_side import TooDeepForSqliteError
 from tests.oracle.stage import Stage, open_stage
 from tests.oracle.tables import NaiveTables, OutOfRangeError, TableMaker
 
 TABLES_PER_STAGE = 40
+QUERIES_PER_STAGE = 40
 RUNS_PER_TABLE = 3
 SEEDS_FOR_A_FAULT = 30
 
@@ -46,6 +49,50 @@ def test_prepared_queries_answer_as_sqlite_does(box: Box) -> None:
     for seed in box.seeds():
         box.count(compare_world(seed, open_prepared).compared)
     assert box.only_seed or reused > 10
+
+
+# --- other literals ----------------------------------------------------------------------------
+
+
+@pytest.mark.soak(seconds=20, cases_min=1_000)
+def test_queries_that_differ_in_their_literals_answer_right_by_one_plan(box: Box) -> None:
+    shared = 0
+    for seed in box.seeds():
+        with open_stage(seed) as stage:
+            ran, found = compare_variations(stage)
+            box.count(ran)
+            shared += found
+    assert box.only_seed or shared > 100
+
+
+def compare_variations(stage: Stage) -> tuple[int, int]:
+    """Queries with several values for their literals, plain and prepared, against SQLite and the
+    naive interpreter; how many answers, and how many of these took the plan of another query."""
+    naive, sqlite = Naive(stage.names, stage.tables.rows), stage.tables.mirror
+    ran = shared = 0
+    for query in stage.queries(QUERIES_PER_STAGE):
+        maker = Parametrizer()
+        template = maker.query(replace(query, page=replace(query.page, after=None, before=None)))
+        prepared = stage.database.run_prepare(template)
+        values = maker.values
+        for number in range(RUNS_PER_TABLE):
+            bound = bind_query(template, values)
+            misses = stage.database.statistics().plans.misses
+            try:
+                found = stage.database.run_fetch(bound).dicts()
+            except OrmdbError as error:
+                with pytest.raises(type(error)):
+                    prepared.run_fetch(values)
+            else:
+                shared += number > 0 and stage.database.statistics().plans.misses == misses
+                where = f"{stage.label}: {bound!r}"
+                check_same(found, prepared.run_fetch(values).dicts(), f"prepared, {where}")
+                for oracle in (naive, sqlite):
+                    with suppress(TooDeepForSqliteError):
+                        check_same(oracle.fetch(bound), found, where)
+                ran += 2
+            values = varied(stage.rng, values)
+    return ran, shared
 
 
 # --- streams -----------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ from ormdb.errors import (
     QueryError,
     ValueTypeError,
 )
+from ormdb.ir.expr import NamedParam
+from ormdb.ir.graph import GraphQuery, Include
+from ormdb.ir.value import IntType
 from ormdb.session import Cancellation, Context
 from ormdb.testing import assert_max_queries
 
@@ -192,6 +195,14 @@ def test_parameters_stand_in_filters_and_pages_of_includes(db: Database) -> None
     assert [ids(team.players) for team in found] == [[4], [3]]
     found = prepared.fetch(score=50, count=9)
     assert [ids(team.players) for team in found] == [[6, 8], [5, 7]]
+
+
+def test_an_include_of_one_row_is_not_paged_by_any_value(db: Database) -> None:
+    team = Include(relation="team", offset=NamedParam(name="offset", type=IntType()))
+    prepared = db.run_prepare(GraphQuery(entity="Player", includes=(team,)))
+    assert len(prepared.run_fetch({"offset": 0})) == 8
+    with pytest.raises(QueryError, match="leads to one row at most"):
+        prepared.run_fetch({"offset": 1})
 
 
 def test_parameters_stand_in_questions_about_related_rows(db: Database) -> None:
