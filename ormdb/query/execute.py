@@ -208,7 +208,8 @@ class Execution:
             if found is not None:
                 return *found, True
         filtered = plan.filter is not None or plan.far_filter is not None
-        if filtered:
+        join = expand.join
+        if filtered and join is not None and len(parents.rows) >= join.parents_min:
             found = self._gathered(plan, expand, parents, plan.decoder)
             if found is not None:
                 return *found, expand.row_order
