@@ -34,7 +34,7 @@ def main() -> None:
     measured = coverage.Coverage(
         data_file=None,
         branch=True,
-        include=[str(ROOT / PACKAGE / "*")],
+        source=[str(ROOT / PACKAGE)],
         config_file=str(ROOT / "pyproject.toml"),
     )
     with measured.collect():

@@ -163,6 +163,15 @@ def test_an_index_entry_without_a_row_raises(own_airline: Database) -> None:
         ids(own_airline, None, "time", limit=5)
 
 
+def test_an_index_entry_without_a_row_raises_among_kept_rows_too() -> None:
+    with open_airline(MemoryEngine(), FLIGHTS, cache_bytes=1 << 20) as kept:
+        assert len(ids(kept, None, "time", limit=9)) == 9  # whose entries are kept
+        index = next(i for i in flight_layout(kept).indexes if i.name == "by_time")
+        put(kept, index.space, (index.encode_values([8]), row_key(12_345)))
+        with pytest.raises(CorruptionError, match="not there"):
+            ids(kept, None, "time", limit=5)
+
+
 def test_an_identity_entry_without_a_row_raises(own_airline: Database) -> None:
     with own_airline.snapshot() as snapshot:
         identity = snapshot.layout.entities["Airport"].identity

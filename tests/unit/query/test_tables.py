@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from ormdb import limits
 from ormdb.database.database import Database
-from ormdb.errors import BudgetError, LimitError, QueryError
+from ormdb.errors import BudgetError, CorruptionError, LimitError, QueryError
 from ormdb.ir.aggregates import squeeze_floats
 from ormdb.ir.canonical import decode_node, encode_node
 from ormdb.ir.explanation import Explanation
@@ -21,6 +22,7 @@ from ormdb.ir.value import FloatType, IntType, TextType
 from ormdb.model.expression_text import parse_expression
 from ormdb.query.table_shape import take_table_shape
 from ormdb.query.words import table_digest, table_words
+from ormdb.storage.keys import row_key
 from ormdb.storage.memory import MemoryEngine
 from tests.unit.query.airline import open_airline
 from tests.unit.query.conftest import FLIGHTS
@@ -279,3 +281,37 @@ def test_a_sum_of_floats_holds_few_of_them_at_a_time(monkeypatch: pytest.MonkeyP
         assert rows(database, query) == [(count, math.fsum(n / 7 for n in range(count)))]
     assert 2 <= len(squeezed) <= count // 1_000 + 1
     assert max(squeezed) <= 1_000 + 2 * limits.SCAN_BATCH_ROWS
+
+
+def test_values_that_an_index_cannot_tell_apart_are_counted_by_their_rows() -> None:
+    long = [f"{'x' * 700}{tail}" for tail in "aab"]
+    with open_airline(MemoryEngine(), 6) as database:
+        database.bulk_load("Crew", [{"id": 100 + n, "name": name} for n, name in enumerate(long)])
+        database.bulk_load(
+            "Flight",
+            [
+                {"id": 100 + n, "origin_code": "JFK", "time": n, "number": f"{name}{n}"}
+                for n, name in enumerate(long)
+            ],
+        )
+        counted = rows(database, table("number", "n: count()", order=["number"]))
+        assert [number for number, _ in counted[-3:]] == [
+            f"{name}{n}" for n, name in enumerate(long)
+        ]
+        assert {count for _, count in counted} == {1}
+        by_name = rows(database, table("name", "n: count()", entity="Crew", order=["name"]))
+        assert by_name[-2:] == [(long[0], 2), (long[2], 1)]
+
+
+def test_an_index_that_leads_to_a_row_that_is_not_there_counts_nothing() -> None:
+    with open_airline(MemoryEngine(), 30) as database:
+        with database.snapshot() as snapshot:
+            flight = snapshot.layout.entities["Flight"]
+        index = next(each for each in flight.indexes if each.name == "by_price")
+        query = table("price", "n: count()")
+        assert len(rows(database, query)) == 30
+        txn = database.engine.begin_write()
+        txn.put_many(index.space, [(index.encode_values([decimal.Decimal(7_777)]), row_key(999))])
+        txn.commit()
+        with pytest.raises(CorruptionError, match="not there"):
+            database.run_table(query)
