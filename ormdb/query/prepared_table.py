@@ -59,11 +59,13 @@ class PreparedTableQuery(Preparation[TableQuery, ReadyTable]):
         template = replace(self.query, limit=bound.limit, offset=bound.offset)
         try:
             shaped = take_table_shape(template, open_patterns=self._open_patterns(values))
-        except QueryError:  # a parameter is part of the shape, or the query is refused below
+            base = bind_query(shaped.base, values)
+            with_literals = replace(shaped, base=base, parts=bind_parts(shaped.parts, values))
+            plan = plans.table_plan(layout, with_literals)
+        except QueryError:
+            # A parameter is part of the shape; or only its value makes a part of `having` a key of
+            # the table; or the query is refused, with its values in place.
             return None
-        base = bind_query(shaped.base, values)
-        with_literals = replace(shaped, base=base, parts=bind_parts(shaped.parts, values))
-        plan = plans.table_plan(layout, with_literals)
         check_budget(base.budget)
         check_depth(base)
         return _TableVariant(self.query, plan, shaped, self.checkers)

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import pytest
 
 from ormdb.database.reading import Snapshot
-from ormdb.query import compile as compile_
+from ormdb.query import answer_source
 from ormdb.storage import row_cache
 from ormdb.storage.changelog import LogEntry, Op, read_entries
 from ormdb.storage.row_cache import RowCache, Shelf
@@ -173,7 +173,7 @@ def answers_share_what_is_kept(patch: pytest.MonkeyPatch) -> None:
     def same(value: Any) -> Any:
         return value
 
-    patch.setattr(compile_, "fresh_json", same)
+    patch.setattr(answer_source, "fresh_json", same)
 
 
 def claim(

@@ -454,6 +454,18 @@ def test_a_table_that_is_one_for_certain_values_only_is_taken_apart_for_each(db:
     assert list(prepared.table(score=5, count=1)) == [(15, 1)]
 
 
+def test_a_having_that_only_values_make_a_key_is_answered_as_the_query_with_values(
+    db: Database,
+) -> None:
+    strong = Team.players.any(Player.score > SCORE)
+    query = Team.all().table(Team.players.any(Player.score > 70).named("strong"), count())
+    prepared = db.prepare(query.having(strong))
+    assert list(prepared.table(score=70)) == [(True, 1)]
+    with pytest.raises(QueryError, match="leads to other rows"):
+        prepared.table(score=60)  # as a table with 60 in its place would be
+    assert list(prepared.table(score=70)) == [(True, 1)]
+
+
 def test_a_prepared_table_refuses_values_that_do_not_fit(db: Database) -> None:
     prepared = db.prepare(Player.where(Player.score > SCORE).table(count()).limit(COUNT))
     for _ in range(2):
