@@ -33,11 +33,10 @@ from ormdb.query.access import (
     order_from_index,
     row_order,
     scan_access,
-    single_ways,
 )
 from ormdb.query.answer_source import AnswerSource
-from ormdb.query.combine import CombinedWay, combined_ways
-from ormdb.query.conditional import conditional_ways, fallbacks
+from ormdb.query.combine import CombinedWay, combined_ways, simple_ways
+from ormdb.query.conditional import fallbacks
 from ormdb.query.convert import make_converter
 from ormdb.query.cost import Candidate, CostModel
 from ormdb.query.join_plan import Finished, JoinPlanner
@@ -123,11 +122,10 @@ def candidates(
         shape.parameter_classes,
         root.order,
     )
-    single = single_ways(asked)
+    simple = simple_ways(layout, asked)
     model = CostModel(layout, statistics)
-    combined = combined_ways(layout, asked, single, model.cheapest)
-    # Of ways that cost the same, one that holds fewer rows is better.
-    return model.ranked(asked, [*conditional_ways(layout, asked), *single, *combined])
+    combined = combined_ways(layout, asked, simple, model.cheapest)
+    return model.ranked(asked, [*simple, *combined])
 
 
 def compile_row_dicts(

@@ -2,6 +2,7 @@
 
     union          relation plane {3 7}   relation origin {1 3}      1 3 7
     intersection   relation origin {1 3}  index by_time {2 3 4}      3
+    intersection   words storm {2 3 9}    relation origin {1 3}      3
     via            Airports named p0 {9}, their departures           4 8
 
 Entries are not held against rows here: whatever they lead to is asked the whole filter.
@@ -18,6 +19,7 @@ from ormdb.ir.value import Value
 from ormdb.query.budget import Spending
 from ormdb.query.follow import Level, parent_keys, target_keys
 from ormdb.query.plan import Access, Source
+from ormdb.query.postings import token_keys
 from ormdb.query.roots import identity_keys, index_ranges, relation_key, root_batches
 from ormdb.query.sieve import Sieve
 from ormdb.query.walk import Walk
@@ -67,7 +69,9 @@ class KeyGatherer:
                 return self._of_relation(access, entity)
             case "index":
                 return set(self._of_index(access, entity))
-            case "tokens" | "scan" | "nothing":
+            case "tokens":
+                return token_keys(access, self._view, entity, self._values)
+            case "scan" | "nothing":
                 raise AssertionError(f"a {access.kind} is no part of another way")
 
     def _common(self, access: Access, entity: EntityLayout) -> set[bytes]:

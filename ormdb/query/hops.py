@@ -87,8 +87,7 @@ def access_hops(access: Access) -> int:
             return 1 if by_value else 2
         case "tokens":
             # One list is walked; of several, how long they are comes first, then the others.
-            first, *others = access.sought
-            return 1 if not others and first.function in {"has", "has_key"} else 3
+            return 1 if _is_one_list(access) else 3
         case "scan":
             return 1
         case "nothing":
@@ -107,8 +106,15 @@ def _keys_hops(access: Access) -> int:
             return 0 if access.index is None else 1
         case "union" | "intersection" | "via":
             return access_hops(access) - 1
+        case "tokens":
+            return 1 if _is_one_list(access) else 2  # how long they are, then those worth it
         case _:
             return access_hops(access)
+
+
+def _is_one_list(access: Access) -> bool:
+    first, *others = access.sought
+    return not others and first.function in {"has", "has_key"}
 
 
 def _source_hops(source: Source) -> int:

@@ -29,9 +29,8 @@ from ormdb.clock import Clock
 from ormdb.ir.bind import walk_related
 from ormdb.ir.expr import And, Expr, Param, Related
 from ormdb.ir.value import Value
-from ormdb.query.access import Asked, Way, single_ways
-from ormdb.query.combine import CombinedWay, combined_ways
-from ormdb.query.conditional import conditional_ways
+from ormdb.query.access import Asked, Way
+from ormdb.query.combine import CombinedWay, combined_ways, simple_ways
 from ormdb.query.cost import HASHED_COST, LINKED_COST, PARENT_COST, SCANNED_COST, CostModel
 from ormdb.query.logical import cannot_fail, reads_other_rows
 from ormdb.query.node_scope import NodeScope
@@ -96,12 +95,8 @@ class JoinPlanner:
 
     def _ways(self, asked: Asked, model: CostModel) -> list[Way]:
         """The cheapest ways to all children, and a scan, which no value makes too dear."""
-        single = single_ways(asked)
-        found = [
-            *conditional_ways(self.layout, asked),
-            *single,
-            *combined_ways(self.layout, asked, single, model.cheapest),
-        ]
+        simple = simple_ways(self.layout, asked)
+        found = [*simple, *combined_ways(self.layout, asked, simple, model.cheapest)]
         ranked = [each.way for each in model.ranked(asked, found) if self._is_safe(asked, each.way)]
         restricting = [way for way in ranked if way.restricts]
         plain = [way for way in ranked if not way.restricts and way.access.kind == "scan"]

@@ -40,7 +40,8 @@ def token_rows(
     shortest, held = tokens[0], list[Collection[bytes]]()
     if len(tokens) > 1:
         room = 0 if walk.is_stream else limits.POSTINGS_HELD_MAX
-        shortest, held = _choose(view, index, root.entity, tokens, room)
+        shortest, *others = _worth_reading(view, index, tokens, room)
+        held = [frozenset(split_ids(ids)) for ids in view.lookup(index, root.entity, others)]
     walked = Span(
         low=shortest,
         high=shortest + b"\0",
@@ -50,12 +51,27 @@ def token_rows(
     )
     for items, rows in view.scan_index(index, root.entity, walked):
         keys = [row_key for _, row_key in items]
-        for others in held:
-            kept = [key in others for key in keys]
+        for together in held:
+            kept = [key in together for key in keys]
             keys, rows = list(compress(keys, kept)), list(compress(rows, kept))
         if keys:
             # The filter, which looks for the same, rechecks the entries.
             yield Level(root.decoder.decode_batch(keys, rows), keys)
+
+
+def token_keys(
+    access: Access, view: View, entity: EntityLayout, values: Sequence[Value]
+) -> set[bytes]:
+    """The keys of the rows of an access by tokens; also of some that lack one of many rows."""
+    index = access.tokens
+    assert index is not None
+    tokens = _tokens(index, access, values)
+    if not tokens:
+        return set()
+    if len(tokens) > 1:
+        tokens = _worth_reading(view, index, tokens, limits.POSTINGS_HELD_MAX)
+    first, *others = map(split_ids, view.lookup(index, entity, tokens))
+    return set(first).intersection(*others)
 
 
 def _tokens(index: TokenIndex, access: Access, values: Sequence[Value]) -> list[bytes]:
@@ -71,18 +87,18 @@ def _tokens(index: TokenIndex, access: Access, values: Sequence[Value]) -> list[
     return sorted(found)
 
 
-def _choose(
-    view: View, index: TokenIndex, entity: EntityLayout, tokens: Sequence[bytes], room: int
-) -> tuple[bytes, list[Collection[bytes]]]:
-    """The token with the fewest rows, and the row keys under others that are not far longer, as
-    many as there is room for."""
+def _worth_reading(
+    view: View, index: TokenIndex, tokens: Sequence[bytes], room: int
+) -> list[bytes]:
+    """The token with the fewest rows, then those whose lists are not far longer than its, as many
+    as there is room for."""
     counts = view.count_related(index, tokens)
     (fewest, shortest), *others = sorted(zip(counts, tokens, strict=True))
     worth = limits.POSTINGS_RATIO_MAX * fewest
-    read: list[bytes] = []
+    chosen = [shortest]
     for count, token in others:
         if count > min(room, worth):
             break
         room -= count
-        read.append(token)
-    return shortest, [frozenset(split_ids(ids)) for ids in view.lookup(index, entity, read)]
+        chosen.append(token)
+    return chosen

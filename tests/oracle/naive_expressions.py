@@ -113,6 +113,8 @@ class Meaning:
                 return self._in(operand, items, row)
             case IsNull(operand=operand):
                 return self.value(operand, row) is None
+            case And(items=items) if Or(items=()) in items:
+                return False  # whatever the others are, also if they could not be asked
             case And(items=items):
                 found = [self.value(item, row) for item in items]
                 return False if False in found else None if None in found else True

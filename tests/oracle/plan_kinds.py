@@ -32,6 +32,15 @@ class PlanKinds:
         if explanation.root.access is not None:
             self.ways[_way(explanation.root.access)] += 1
 
+    @property
+    def guarded_together(self) -> int:
+        """How many ways were made of others, of which one holds some rows only, or tokens."""
+        return sum(
+            count
+            for way, count in self.ways.items()
+            if way.startswith(("union", "intersection")) and ("partial" in way or "tokens" in way)
+        )
+
     def join(self, other: PlanKinds) -> None:
         """Count what another one has counted."""
         self.shapes.update(other.shapes)
@@ -39,7 +48,11 @@ class PlanKinds:
         self.joins.update(other.joins)
 
     def __str__(self) -> str:
-        plans = f"{len(self.shapes):,} plan shapes, {len(self.ways)} kinds of ways to the roots"
+        plans = (
+            f"{len(self.shapes):,} plan shapes, {len(self.ways)} kinds of ways to the roots,"
+            f" {self.guarded_together:,} unions and intersections with a part that only some values"
+            " allow"
+        )
         if not self.joins:
             return plans
         counts = " and ".join(f"{count:,} by {how}" for how, count in sorted(self.joins.items()))
@@ -71,6 +84,8 @@ def _way(access: AccessPath) -> str:
     words: list[str] = [access.kind]
     if access.parts:
         words.append(f"[{'; '.join(map(_way, access.parts))}]")
+    if access.where is not None:
+        words.append("partial")
     if access.condition:
         words.append("where")
     if access.fixed:

@@ -20,6 +20,7 @@ from ormdb.ir.expr import (
     Expr,
     FieldRef,
     Literal,
+    Or,
     Quantifier,
     Related,
 )
@@ -206,6 +207,8 @@ class QueryMaker:
             return parts[0] if len(parts) == 1 else And(items=tuple(parts))
         if roll < 0.75 and (asked := self._found_by_related(entity)) is not None:
             return asked
+        if roll < 0.85 and (asked := self._found_together(entity)) is not None:
+            return asked
         return maker.condition(rng.choice([0, 1, 2, 3, 5]))
 
     def _found_by_related(self, entity: str) -> Expr | None:
@@ -231,6 +234,28 @@ class QueryMaker:
         if rng.random() < 0.3:
             return And(items=(asked, self._maker(entity).condition(1)))
         return asked
+
+    def _found_together(self, entity: str) -> Expr | None:
+        """What an index of some rows or of tokens serves, and what another one does: either of
+        them, or both."""
+        rng, fields, special = self.rng, self._indexed_fields(entity), self._as_indexed(entity)
+        rows = self._mirror.sample(entity, fields) if fields else []
+        if not special or not rows:
+            return None
+        name, row, maker = rng.choice(fields), rng.choice(rows), self._maker(entity)
+        kept = maker.field_kept((name,), self._names.field(entity, name).type, row[name])
+        first, *others = rng.sample(special, min(len(special), 2))
+        if others and rng.random() < 0.3:
+            first = And(items=(first, *others))
+        elif rng.random() < 0.3:
+            first = And(items=(first, kept))
+        items = [first, rng.choice([kept, *others])]
+        rng.shuffle(items)
+        if rng.random() < 0.35:
+            return And(items=tuple(items))
+        if rng.random() < 0.2:
+            return And(items=(Or(items=tuple(items)), maker.condition(1)))
+        return Or(items=tuple(items))
 
     def _as_indexed(self, entity: str) -> list[Expr]:
         """What makes indexes usable that hold some rows only, or their tokens."""

@@ -18,10 +18,13 @@ from ormdb.query.follow import Level
 from ormdb.query.hash_join import Children, by_parent
 from ormdb.query.node_page import NodePage
 from ormdb.query.order import Place, sorted_positions
-from ormdb.query.plan import OrderPlan
+from ormdb.query.plan import Access, OrderPlan
+from ormdb.query.postings import token_keys
 from ormdb.query.root_page import RootReader
 from ormdb.storage.expressions import Translator
 from ormdb.storage.keys import below
+from ormdb.storage.layout import EntityLayout
+from ormdb.storage.views import View
 from tests.box import Box
 from tests.oracle.agreement import check_agreement
 from tests.oracle.compare import DifferenceError
@@ -39,6 +42,7 @@ SEEDS_FOR_A_FAULT = 30
 PLAN_WAYS_MIN = 20
 PLAN_SHAPES_MIN = 100
 JOINS_MIN = 40
+GUARDED_TOGETHER_MIN = 15
 
 
 def must_find(check: Callable[[Stage], object]) -> None:
@@ -96,7 +100,7 @@ def force(stage: Stage, kinds: PlanKinds | None = None) -> int:
     return checked
 
 
-@pytest.mark.soak(seconds=8, cases_min=1_000)
+@pytest.mark.soak(seconds=20, cases_min=2_500)
 def test_every_plan_of_a_query_gives_the_same_answer(box: Box, tmp_path: Path) -> None:
     kinds = PlanKinds()
     for seed in box.seeds():
@@ -107,6 +111,19 @@ def test_every_plan_of_a_query_gives_the_same_answer(box: Box, tmp_path: Path) -
         assert len(kinds.ways) >= PLAN_WAYS_MIN
         assert len(kinds.shapes) >= PLAN_SHAPES_MIN
         assert min(kinds.joins["hash"], kinds.joins["lookup"]) >= JOINS_MIN
+        assert kinds.guarded_together >= GUARDED_TOGETHER_MIN
+
+
+def test_rows_that_tokens_lose_among_other_ways_are_found_by_forced_plans(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def half(
+        access: Access, view: View, entity: EntityLayout, values: Sequence[Value]
+    ) -> set[bytes]:
+        return set(sorted(token_keys(access, view, entity, values))[::2])
+
+    monkeypatch.setattr("ormdb.query.gather.token_keys", half)
+    must_find(force)
 
 
 def test_gathered_children_that_come_backwards_are_found_by_forced_plans(

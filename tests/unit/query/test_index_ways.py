@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ import ormdb
 from ormdb import Database, Query
 from ormdb.catalog.text import bundle_from_text
 from ormdb.errors import QueryError
+from ormdb.ir.evaluate import evaluate
 from ormdb.ir.expr import FieldRef
 from ormdb.ir.graph import GraphQuery, OrderSpec, Page
 from ormdb.ir.value import RowDict
 from ormdb.model.dynamic import classes_from_bundle
 from ormdb.model.expression_text import parse_expression
+from ormdb.query.explain import explain
+from ormdb.query.fetch import fetch
+from tests.oracle.forced import ForcedPlans
 
 SCHEMA = bundle_from_text(
     """ormdb schema 1
@@ -125,6 +130,119 @@ def test_a_query_goes_by_the_index_that_has_all_its_rows(
     database: Database, text: str, order: tuple[str, ...], expected: str
 ) -> None:
     assert way(database, asked(text, *order)) == expected
+
+
+ONE_OPEN = 'index one_open (owner = ?) where state == "open"'
+TAG = "index by_tags (has(tags, ?))"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "keys_max", "calls"),
+    [
+        (
+            'has(tags, "tag7") or rank == 3',
+            f"union of [{TAG}; index by_rank (rank = ?)], in order",
+            100,
+            3,
+        ),
+        (
+            'has(tags, "tag7") or (has(tags, "tag9") and has(tags, "all"))',
+            f"union of [{TAG}; index by_tags (has(tags, ?), has(tags, ?))], in order",
+            20,
+            4,
+        ),
+        (
+            'has(tags, "tag7") or (state == "open" and owner == "owner 10")',
+            f"union of [{TAG}; {ONE_OPEN}], in order",
+            10,
+            3,
+        ),
+        (
+            'matches(owner, notes, "delay York") or id == 7',
+            "union of [index words (matches(owner, notes, ?)); identity (id = ?)], in order",
+            20,
+            3,
+        ),
+        (
+            '(has(tags, "tag7") or id == 5) and rank > 1',
+            f"union of [{TAG}; identity (id = ?)], in order",
+            10,
+            2,
+        ),
+        (
+            '(contains_json(data, {"n": 1}) and rank == 3) or id == 3',
+            (
+                "union of [index by_data (contains_json(data, ?)) where rank is not None;"
+                " identity (id = ?)], in order"
+            ),
+            110,
+            2,
+        ),
+        (
+            'has(tags, "tag7") or (state == "closed" and rank == 3)',
+            (
+                f"union of [{TAG}; index by_rank (rank = ?)], in order, instead of union of index"
+                " by_tags, index open_ranks: a value leaves what it holds"
+            ),
+            100,
+            3,
+        ),
+        (
+            "(contains_json(data, {}) and rank is not None) or id == 3",
+            (
+                "union of [index by_rank (rank is not None); identity (id = ?)], in order, instead"
+                " of union of index by_data, identity: a value leaves what it holds"
+            ),
+            600,
+            2,
+        ),
+        ('has(tags, "tag7") or notes == "x"', "scan, in order", 300, 1),
+    ],
+)
+def test_alternatives_go_by_partial_indexes_and_tokens_as_by_others(
+    database: Database, text: str, expected: str, keys_max: int, calls: int
+) -> None:
+    query = asked(text)
+    assert way(database, query) == expected
+    answer = database.run_fetch(query)
+    assert answer.statistics.engine_calls == calls
+    assert answer.statistics.keys_read <= keys_max
+    condition = parse_expression(text)
+    assert [row["id"] for row in answer.dicts()] == [
+        row["id"] for row in rows() if evaluate(condition, row) is True
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "expected"),
+    [
+        ('has(tags, "tag7") and rank == 2', ("by_tags", "by_rank"), [107]),
+        (
+            'has(tags, "tag10") and state == "open" and rank > 1',
+            ("open_ranks", "by_tags"),
+            [10, 110],
+        ),
+        (
+            'matches(notes, owner, "delay York") and has(tags, "tag50")',
+            ("by_tags", "words"),
+            [50, 150, 250],
+        ),
+    ],
+)
+def test_what_partial_indexes_and_tokens_lead_to_is_held_against_other_ways(
+    database: Database, text: str, pair: tuple[str, str], expected: list[int]
+) -> None:
+    query, plans, found, way = asked(text), ForcedPlans(), set[tuple[str | None, ...]](), 0
+    with database.snapshot() as snapshot:
+        while way < plans.ways:
+            plans = ForcedPlans(way)
+            reading = replace(snapshot.reading(query), plans=plans)
+            assert [row["id"] for row in fetch(reading, query).dicts()] == expected
+            access = explain(reading, query, analyze=False).root.access
+            if access is not None and access.kind == "intersection":
+                found.add(tuple(part.name for part in access.parts))
+            way += 1
+    assert pair in found
 
 
 def test_one_plan_takes_the_partial_index_that_the_values_allow(database: Database) -> None:
