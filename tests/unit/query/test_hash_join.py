@@ -392,6 +392,16 @@ def test_what_was_gathered_is_not_read_again_until_a_row_changes() -> None:
         assert [order.id for order in shop.fetch(overdue())[3].orders][-1] == 90_000
 
 
+def test_what_was_gathered_leads_to_the_children_of_its_rows(shop: Database) -> None:
+    late = Customer.orders.where(Order.status == "overdue")
+    query = Customer.include(Customer.referred.where(Customer.id > 5).include(late))
+    expected = shop.fetch(query).to_dicts()
+    assert any(each["orders"] for customer in expected for each in customer["referred"])
+    with open_shop(cache_bytes=2**24) as kept, joined_by(0):
+        for _ in range(3):
+            assert kept.fetch(query).to_dicts() == expected
+
+
 def test_what_was_gathered_with_one_value_is_not_found_with_another() -> None:
     with open_shop(cache_bytes=2**24) as shop:
         for status in ("none", "overdue", "none"):
