@@ -24,7 +24,6 @@ Invariants (held by tests/property/test_estimate.py):
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -48,6 +47,7 @@ from ormdb.ir.expr import (
 from ormdb.ir.expression_type import paths_in, walk
 from ormdb.ir.patterns import Pattern, literal_prefix
 from ormdb.ir.value import TextType, Type, Value
+from ormdb.query.chance import share_that_fits
 from ormdb.query.constraint import (
     ANY_VALUE,
     ANYTHING,
@@ -428,10 +428,10 @@ class _Filter:
         if counted.filter is not None:
             share = _Filter(estimator, last.target, self._values).truth(counted.filter).true
         having = reach * (1.0 - estimator.childless(last.relation))
-        counts = [(having * weight, n * share) for weight, n in estimator.fanouts(last.relation)]
+        counts = [(having * weight, n) for weight, n in estimator.fanouts(last.relation)]
         counts.append((1.0 - having, 0.0))
-        fits = _OPERATORS[op]
-        return Truth(min(1.0, sum(weight for weight, count in counts if fits(count, number))))
+        found = sum(weight * share_that_fits(op, n, share, number) for weight, n in counts)
+        return Truth(min(1.0, found))
 
     def _side_by_side(self, op: str, left: Path, right: Path) -> Truth:
         """Two fields of a row: as many pairs are equal as the one with more values has."""
@@ -484,9 +484,6 @@ class _Filter:
         if self._values is None or given.index >= len(self._values):
             return False, None
         return True, self._values[given.index]
-
-
-_OPERATORS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 def _folds(expr: Expr) -> bool:
