@@ -247,6 +247,7 @@ def test_roots_and_groups_are_read_no_further_than_a_breach(
         ("rows", lambda db: db.run_table(table("number", "count()", budget=few_rows))),
         ("rows", lambda db: db.run_table(table("count(time, distinct=True)", budget=few_rows))),
         ("bytes", lambda db: db.run_table(table("kind", "count()", budget=few_bytes))),
+        ("bytes", lambda db: db.run_table(table("id", "plane.seats", budget=few_bytes))),
     ]
     with open_airline(engine, flights) as large:
         for number, (named, ask) in enumerate(asks):
@@ -287,3 +288,12 @@ def test_nothing_fits_into_a_budget_of_nothing(airline: Database) -> None:
     for include in (DEPARTURES, Include(relation="departures", limit=1)):
         query = GraphQuery(entity="Airport", filter=nobody, includes=(include,), budget=nothing)
         assert airline.run_fetch(query).dicts() == []
+
+
+def test_what_the_paths_of_a_table_read_counts_as_well(airline: Database) -> None:
+    query = table("id", "plane.seats", "origin.lat")
+    taken = airline.run_table(query).statistics.bytes_read
+    assert airline.run_table(replace(query, budget=FanoutBudget(bytes=taken))).statistics.rows
+    with pytest.raises(BudgetError) as caught:
+        airline.run_table(replace(query, budget=FanoutBudget(bytes=taken - 1)))
+    assert (caught.value.budget, caught.value.reached) == ("bytes", taken)

@@ -13,7 +13,14 @@ from ormdb.ir.graph import FanoutBudget, GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.mutation import Delete, Insert
 from ormdb.ir.value import RowDict
 from ormdb.storage.memory import MemoryEngine
-from tests.unit.query.airline import among, by, compare, open_airline, page_of_flights
+from tests.unit.query.airline import (
+    among,
+    by,
+    compare,
+    duty_rows,
+    open_airline,
+    page_of_flights,
+)
 from tests.unit.query.conftest import FLIGHTS
 
 ORDERS = [(), by("id"), by("-id"), by("time"), by("-time"), by("kind"), by("-plane.seats", "delay")]
@@ -205,3 +212,17 @@ def test_a_page_that_skips_one_row_has_that_row_before_it(
     assert skipping.dicts()[:2] == first.dicts()[1:]
     before = Page(limit=3, before=skipping.previous_cursor)
     assert airline.run_fetch(replace(query, page=before)).dicts() == first.dicts()[:1]
+
+
+@pytest.mark.parametrize("least", [0, 1, 5, 19, 99])
+def test_a_filter_through_an_edge_keeps_what_python_keeps(airline: Database, least: int) -> None:
+    crews: dict[int, list[int]] = {}
+    for duty in sorted(duty_rows(FLIGHTS), key=lambda duty: duty["rank"]):
+        crews.setdefault(duty["flight_id"], []).append(duty["crew_id"])
+    for limit in (None, 1):
+        crew = Include(relation="crew", filter=compare(">=", "id", least), limit=limit)
+        found = airline.run_fetch(GraphQuery(entity="Flight", includes=(crew,))).dicts()
+        shown = [[each["id"] for each in row["crew"]] for row in found]
+        assert shown == [
+            [each for each in crews[row["id"]] if each >= least][:limit] for row in found
+        ]

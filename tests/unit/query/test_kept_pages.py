@@ -8,6 +8,11 @@ import pytest
 
 import ormdb
 from ormdb import Database, Entity, Field, Many, One, Query, field, index, many, one
+from ormdb.ir.graph import GraphQuery
+from ormdb.ir.mutation import Delete
+from ormdb.model.expression_text import parse_expression
+from ormdb.storage.memory import MemoryEngine
+from tests.unit.query.airline import open_airline
 
 
 class City(Entity):
@@ -140,6 +145,20 @@ def test_a_page_goes_with_a_change_of_any_of_the_rows_that_decided_it(query: Que
             for _ in range(3):
                 assert [row.id for row in db.fetch(query)] == told
         assert told != [0, 1, 2]
+
+
+def test_a_page_goes_with_a_change_of_the_edges_that_decided_it() -> None:
+    with open_airline(MemoryEngine(), 30, cache_bytes=1 << 20) as airline:
+        query = GraphQuery(entity="Flight", filter=parse_expression("any(crew, id == 3)"))
+
+        def numbers() -> list[int]:
+            return [row["id"] for row in airline.run_fetch(query).dicts()]
+
+        for _ in range(3):
+            assert numbers() == [2, 3, 22, 23]
+        airline.run_mutations([Delete(entity="Duty", identities=((22, 3),))])
+        for _ in range(3):
+            assert numbers() == [2, 3, 23]
 
 
 def test_an_older_snapshot_keeps_its_page_beside_newer_ones(db: Database) -> None:
