@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 
-from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, sort_in_steps
 from ormdb.query.budget import Spending
@@ -41,11 +40,11 @@ from ormdb.query.follow import (
     owners_of,
     picked,
 )
-from ormdb.query.hash_join import Bounds, Joiner
+from ormdb.query.hash_join import Bounds, Joiner, RelatedJoins
 from ormdb.query.kept_pages import keep_page
 from ormdb.query.node_page import NodePage
 from ormdb.query.order import Place, beyond, sorted_positions
-from ormdb.query.plan import Expand, NodePlan, RelatedHop
+from ormdb.query.plan import Expand, NodePlan
 from ormdb.query.ready import ReadyQuery
 from ormdb.query.root_page import RootReader, RootResult
 from ormdb.query.sieve import Sieve
@@ -82,7 +81,8 @@ class Execution:
         self.spending = spending
         self._pages = ready.pages
         self.note_rows = None if trace is None else trace.note_rows
-        self._sieve = Sieve(view, ready.values, self.note_rows, self._related)
+        joins = RelatedJoins(view, ready.values, spending, trace)
+        self._sieve = Sieve(view, ready.values, self.note_rows, joins)
         self._trace = trace
         self._made_joiner: Joiner | None = None  # made on demand
         self._ready = ready
@@ -260,15 +260,6 @@ class Execution:
         if found is not None and arrange is not None and not join.is_whole:
             return arranged(*found, arrange.positions), found[1]
         return found
-
-    def _related(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None:
-        """Related rows by a join, for whoever asks about them."""
-        decoder = hop.expand.edge_decoder or hop.decoder
-        kept_as = children_kind(hop.expand.relation, decoder)
-        bounds = Bounds(held=limits.RELATED_ROUND_ROWS_MAX)
-        return self._joiner().children(
-            hop.expand, hop.path, parents, kept_as=kept_as, bounds=bounds
-        )
 
     def _joiner(self) -> Joiner:
         if self._made_joiner is None:

@@ -48,10 +48,10 @@ from ormdb.query.cost import (
     ROW_COST,
 )
 from ormdb.query.decoded import Group, kept_groups
-from ormdb.query.follow import Level, parent_keys, picked, references, referred_by
+from ormdb.query.follow import Level, children_kind, parent_keys, picked, references, referred_by
 from ormdb.query.gather import KeyGatherer
 from ormdb.query.kept_pages import KEPT_CLASSES
-from ormdb.query.plan import Access, Expand, HashJoin, JoinWay, Weighed
+from ormdb.query.plan import Access, Expand, HashJoin, JoinWay, RelatedHop, Weighed
 from ormdb.query.ready import is_usable
 from ormdb.query.roots import index_key, root_batches
 from ormdb.query.sieve import Sieve
@@ -160,6 +160,23 @@ class Joiner:
                 )
             )
         return found
+
+
+@dataclass(slots=True)  # not frozen: every run makes one
+class RelatedJoins:
+    """Joins the related rows that a sieve asks about; never changed."""
+
+    view: View
+    values: Sequence[Value]
+    spending: Spending
+    trace: Trace | None
+
+    def __call__(self, sieve: Sieve, hop: RelatedHop, parents: Level) -> Children | None:
+        joiner = Joiner(self.view, self.values, sieve, self.spending, trace=self.trace)
+        decoder = hop.expand.edge_decoder or hop.decoder
+        kept_as = children_kind(hop.expand.relation, decoder)
+        bounds = Bounds(held=limits.RELATED_ROUND_ROWS_MAX)
+        return joiner.children(hop.expand, hop.path, parents, kept_as=kept_as, bounds=bounds)
 
 
 class _LevelJoin:

@@ -24,8 +24,9 @@ from ormdb.query.plan import DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, 
 from ormdb.query.related import related_values
 from ormdb.storage.views import View
 
-# Related rows by a join, if that is cheaper than looking them up.
-Joins: TypeAlias = Callable[[RelatedHop, Level], tuple[Level, list[int]] | None]
+# Related rows by a join, if that is cheaper than looking them up.  It is handed the sieve: two that
+# hold each other would be left to the garbage collector, with all that they read.
+Joins: TypeAlias = Callable[["Sieve", RelatedHop, Level], "tuple[Level, list[int]] | None"]
 
 
 class Sieve:
@@ -115,7 +116,7 @@ class Sieve:
         join = hop.expand.join
         if self._joins is None or join is None or len(parents.rows) < join.parents_min:
             return None
-        return self._joins(hop, parents)
+        return self._joins(self, hop, parents)
 
     def hop_rows(self, hops: tuple[Hop | RelatedHop, ...], level: Level) -> list[list[Any]]:
         """For each hop, what stands beside each row: the row it leads to, or None; or what is

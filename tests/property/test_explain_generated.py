@@ -36,8 +36,11 @@ def test_explanations_agree_with_the_fetches_they_explain(box: Box) -> None:
         mirror.close()
         box.count(QUERIES_PER_WORLD)
     if not box.only_seed:
-        # Levels without rows ask nothing, so that there are fewer calls than planned.
-        assert covered["as planned"] > covered["otherwise"] > 0
+        # Levels without rows ask nothing; more calls are the exceptions of `ormdb/query/hops.py`.
+        total = sum(covered.values())
+        assert covered["as planned"] > total / 3
+        assert covered["fewer"] > 0
+        assert covered["more"] < total / 20
 
 
 def explain_one(reader: Reader, query: GraphQuery) -> Counter[str]:
@@ -58,4 +61,6 @@ def explain_one(reader: Reader, query: GraphQuery) -> Counter[str]:
         assert node.actual.rows_kept <= node.actual.rows_read
         if node.rows_at_most is not None:
             assert node.actual.rows_kept <= node.rows_at_most, (node, query)
-    return Counter({"as planned" if totals.engine_calls == found.engine_calls else "otherwise": 1})
+    if totals.engine_calls == found.engine_calls:
+        return Counter({"as planned": 1})
+    return Counter({"fewer" if totals.engine_calls < found.engine_calls else "more": 1})

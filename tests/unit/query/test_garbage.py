@@ -1,0 +1,34 @@
+"""Holds that what a query used goes with it, and does not wait for the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from ormdb.database.database import Database
+from ormdb.storage.memory import MemoryEngine
+from tests.unit.query.airline import open_airline
+from tests.unit.query.test_reads import QUESTIONS
+
+FLIGHTS = 90
+
+
+@pytest.fixture(scope="module")
+def airline() -> Iterator[Database]:
+    with open_airline(MemoryEngine(), FLIGHTS) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_leaves_nothing_to_the_garbage_collector(airline: Database, name: str) -> None:
+    ask = QUESTIONS[name]
+    ask(airline)  # what is made once stays
+    gc.collect()
+    gc.disable()
+    try:
+        ask(airline)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
