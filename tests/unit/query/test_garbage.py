@@ -10,9 +10,10 @@ import pytest
 from ormdb.database.database import Database
 from ormdb.storage.memory import MemoryEngine
 from tests.unit.query.airline import open_airline
-from tests.unit.query.test_reads import QUESTIONS
+from tests.unit.query.test_reads import QUESTIONS, Ask
 
 FLIGHTS = 90
+TRIES = 4
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,12 @@ def test_a_question_leaves_nothing_to_the_garbage_collector(airline: Database, n
     gc.collect()
     gc.disable()
     try:
-        ask(airline)
-        assert gc.collect() == 0
+        # What other tests left may need several collections; what this one leaves is there each time.
+        assert 0 in [_left_by(ask, airline) for _ in range(TRIES)]
     finally:
         gc.enable()
+
+
+def _left_by(ask: Ask, airline: Database) -> int:
+    ask(airline)
+    return gc.collect()
