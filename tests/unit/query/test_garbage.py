@@ -29,7 +29,7 @@ def test_a_question_leaves_nothing_to_the_garbage_collector(airline: Database, n
     gc.collect()
     gc.disable()
     try:
-        # What other tests left may need several collections; what this one leaves is there each time.
+        # What other tests left may take several collections; what this leaves is there each time.
         assert 0 in [_left_by(ask, airline) for _ in range(TRIES)]
     finally:
         gc.enable()
