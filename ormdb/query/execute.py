@@ -106,7 +106,9 @@ class Execution:
     def fetch(self, page: NodePage) -> tuple[NodeResult, RootResult]:
         """The whole graph, and what there is to know about its roots."""
         roots = self.roots.page(page)
+        beat()
         keep_page(self._ready, self.view, roots)
+        beat()
         result = NodeResult(self.plan.root, roots.level, None, (), [])
         self.spending.add_rows((), len(roots.level.rows))
         self._expand_children(result)

@@ -247,7 +247,9 @@ def _by_key(
 ) -> tuple[Level, list[int]]:
     """Targets whose row key is known."""
     # Every step here is one call for all links: there may be many, of which few are distinct.
+    beat()
     position: dict[bytes | None, int] = dict.fromkeys(links, -1)
+    beat()
     keys = [key for key in position if key is not None]
     rows = decoded_rows(view, relation.target, keys, decoder)
     if not all(rows):
@@ -335,8 +337,10 @@ def _column(rows: Sequence[Any], slot: int) -> list[Any]:
 
 def _row_keys(numbers: Sequence[int | None]) -> list[bytes | None]:
     """The key of each row number, None for none."""
+    beat()
     there = [number for number in numbers if number is not None]
     keys = _pack(there)
+    beat()
     if len(keys) == len(numbers):
         return [*keys]
     given = iter(keys)
