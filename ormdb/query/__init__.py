@@ -11,9 +11,11 @@ access     which way to the roots: identity, unique, index, relation, scan
 plan       the physical nodes
 hops       how many engine calls a plan takes
 compile    resolved nodes to physical nodes with their generated functions
-answer_source   the generated functions that turn rows into dicts and columns
+answer_source  the generated functions that turn rows into dicts and columns
 cache      plans by shape and schema version
 follow     from rows to the rows their relations lead to, a level at a time
+join_plan  ways to the children of many parents besides looking them up
+hash_join  children gathered by such a way and hashed, where that costs less
 roots      the access path of the roots, walked
 sieve      which rows of a level stay, and in which order
 node_page  where a page begins, of the roots or of each parent's children
