@@ -22,6 +22,7 @@ from itertools import chain, compress, repeat
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
+from ormdb import limits
 from ormdb.errors import CorruptionError
 from ormdb.ir.value import Value
 from ormdb.pulse import beat, in_steps, sort_in_steps
@@ -47,7 +48,13 @@ class Level:
 def picked(level: Level, positions: Sequence[int]) -> Level:
     """The rows at these positions, in this order."""
     rows, keys = level.rows, level.keys
-    return Level([rows[i] for i in positions], [keys[i] for i in positions])
+    if len(positions) <= limits.PULSE_STEP_ITEMS:
+        return Level([rows[i] for i in positions], [keys[i] for i in positions])
+    found = Level([], [])
+    for part in in_steps(positions):  # scattered in memory, so each one takes long
+        found.rows += [rows[i] for i in part]
+        found.keys += [keys[i] for i in part]
+    return found
 
 
 def masked(level: Level, mask: Sequence[bool]) -> Level:
@@ -246,10 +253,9 @@ def _by_key(
     view: View, relation: RelationLayout, links: Sequence[bytes | None], decoder: RowDecoder
 ) -> tuple[Level, list[int]]:
     """Targets whose row key is known."""
-    # Every step here is one call for all links: there may be many, of which few are distinct.
-    beat()
-    position: dict[bytes | None, int] = dict.fromkeys(links, -1)
-    beat()
+    position: dict[bytes | None, int] = {}
+    for part in in_steps(links):  # there may be many, of which few are distinct
+        position.update(dict.fromkeys(part, -1))
     keys = [key for key in position if key is not None]
     rows = decoded_rows(view, relation.target, keys, decoder)
     if not all(rows):
@@ -264,8 +270,10 @@ def _by_key(
         there = [row is not None for row in rows]
         rows, keys = list(compress(rows, there)), list(compress(keys, there))
     position.update(zip(keys, range(len(keys)), strict=True))
-    beat()
-    return Level(rows, keys), list(map(position.__getitem__, links))
+    targets: list[int] = []
+    for part in in_steps(links):
+        targets += map(position.__getitem__, part)
+    return Level(rows, keys), targets
 
 
 def _by_value(
@@ -329,6 +337,12 @@ def _read_by_value(
 def _column(rows: Sequence[Any], slot: int) -> list[Any]:
     """One slot of every row, None where there is no row."""
     name = f"s{slot}"
+    if len(rows) <= limits.PULSE_STEP_ITEMS:
+        return _values(rows, name)
+    return [value for part in in_steps(rows) for value in _values(part, name)]
+
+
+def _values(rows: Sequence[Any], name: str) -> list[Any]:
     try:
         return list(map(attrgetter(name), rows))
     except AttributeError:
@@ -337,9 +351,9 @@ def _column(rows: Sequence[Any], slot: int) -> list[Any]:
 
 def _row_keys(numbers: Sequence[int | None]) -> list[bytes | None]:
     """The key of each row number, None for none."""
-    beat()
     there = [number for number in numbers if number is not None]
-    keys = _pack(there)
+    beat()
+    keys = [key for part in in_steps(there) for key in _pack(part)]
     beat()
     if len(keys) == len(numbers):
         return [*keys]
