@@ -38,7 +38,7 @@ from ormdb.storage.batches import (
     split_ids,
 )
 from ormdb.storage.engine import EngineStatistics, Item, Space, SpaceStatistics
-from ormdb.storage.sorted_blocks import Position, SortedBlocks
+from ormdb.storage.sorted_blocks import SortedBlocks
 
 _NOBODY: Final = object()
 
@@ -104,10 +104,7 @@ class MemoryReadTransaction:
         check_limit(limit_each)
         blocks = self._blocks(space)
         read = blocks.backward if reverse else blocks.forward
-        return [
-            read(*_positions(blocks, bounds, None, reverse=reverse), limit_each)
-            for bounds in ranges
-        ]
+        return [read(*blocks.range(bounds, None, reverse=reverse), limit_each) for bounds in ranges]
 
     def read_related(
         self,
@@ -184,7 +181,7 @@ class MemoryReadTransaction:
     ) -> Iterator[list[Item]]:
         for size in sizes:
             blocks = self._blocks(space)
-            start, stop = _positions(blocks, bounds, after, reverse=reverse)
+            start, stop = blocks.range(bounds, after, reverse=reverse)
             read = blocks.backward if reverse else blocks.forward
             items = read(start, stop, size)
             if items:
@@ -422,22 +419,3 @@ class MemoryEngine:
 
 def _nothing() -> tuple[Mapping[str, SortedBlocks], dict[str, Any]]:
     return MappingProxyType({}), {}
-
-
-def _positions(
-    blocks: SortedBlocks,
-    bounds: tuple[bytes, bytes | None],
-    after: Item | None,
-    *,
-    reverse: bool,
-) -> tuple[Position, Position]:
-    """From where to where a range reaches when everything up to `after` is left out."""
-    low, high = bounds
-    start = blocks.find_key(low)
-    stop = blocks.end() if high is None else blocks.find_key(high)
-    if after is None:
-        return start, stop
-    if not reverse:
-        return max(start, blocks.find_beyond(after)), stop
-    before = blocks.find(after) if blocks.duplicate_bytes else blocks.find_key(after[0])
-    return start, min(stop, before)

@@ -81,6 +81,20 @@ class SortedBlocks:
             return self.find((key, value + b"\0"))
         return self.find_key(key + b"\0")
 
+    def range(
+        self, bounds: tuple[bytes, bytes | None], after: Item | None, *, reverse: bool
+    ) -> tuple[Position, Position]:
+        """From where to where low <= key < high reaches, without everything up to `after`."""
+        low, high = bounds
+        start = self.find_key(low)
+        stop = self.end() if high is None else self.find_key(high)
+        if after is None:
+            return start, stop
+        if not reverse:
+            return max(start, self.find_beyond(after)), stop
+        before = self.find(after) if self.duplicate_bytes else self.find_key(after[0])
+        return start, min(stop, before)
+
     def end(self) -> Position:
         """One past the last item."""
         return (len(self.blocks), 0)

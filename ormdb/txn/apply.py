@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never
 
@@ -27,7 +28,6 @@ from ormdb.ir.columnar import ColumnChunk
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
 from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import WriteTransaction
-from ormdb.storage.head import read_counters, write_counters
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import EntityLayout, IndexLayout, Layout, RelationLayout
 from ormdb.storage.records import ROW_NUMBER_BIAS, slot_values, stored_value
@@ -38,44 +38,8 @@ from ormdb.txn.constraints import (
     identity_of,
     show_identity,
 )
+from ormdb.txn.draws import Counters, Player, Recorder, Tape
 from ormdb.txn.rows import RowBuilder, WriteMoment
-
-
-class Counters:
-    """The numbers one commit gives out, written back when it ends."""
-
-    def __init__(self, txn: WriteTransaction) -> None:
-        self._txn = txn
-        self._numbers: dict[str, int] = {}
-
-    def take(self, counter: str, count: int) -> int:
-        """The first of `count` new numbers in a row, counting from 1."""
-        last = self._current(counter)
-        self._numbers[counter] = last + count
-        return last + 1
-
-    def raise_to(self, counter: str, number: int) -> None:
-        """See to it that numbers given out later are greater than `number`."""
-        if number > self._current(counter):
-            self._numbers[counter] = number
-
-    def mark(self) -> dict[str, int]:
-        """Where the counters stand, for `reset` to go back to."""
-        return dict(self._numbers)
-
-    def reset(self, mark: dict[str, int]) -> None:
-        """Forget what was given out since `mark`: the statement that took it was refused."""
-        self._numbers = mark
-
-    def write(self) -> None:
-        """Put every counter that moved."""
-        if self._numbers:
-            write_counters(self._txn, self._numbers)
-
-    def _current(self, counter: str) -> int:
-        if counter not in self._numbers:
-            self._numbers[counter] = read_counters(self._txn, [counter])[0]
-        return self._numbers[counter]
 
 
 class Applier:
@@ -89,12 +53,14 @@ class Applier:
         version: int,
         clock: Clock,
         wall_us: int,
+        counters: Counters,
         deferred: bool = False,
     ) -> None:
         self.layout = layout
         self.writer = RowWriter(txn, layout, version, deferred=deferred)
-        self.counters = Counters(txn)
+        self.counters = counters
         self._txn = txn
+        self._clock = clock
         self._probes = Probes(txn, clock)
         if deferred:
             self._probes.unwritten = {
@@ -104,20 +70,32 @@ class Applier:
                 if isinstance(index, IndexLayout) and index.unique
             }
         self._moment = WriteMoment(
-            version=version, wall_us=wall_us, clock=clock, numbers=self.counters
+            version=version, wall_us=wall_us, numbers=counters, random_bytes=clock.random_bytes
         )
         self._builders: dict[str, RowBuilder] = {}
         # Row keys removed under a relation that is checked when the commit ends.
         self._late_checks: list[tuple[RelationLayout, bytes, tuple[Value, ...]]] = []
 
-    def apply(self, mutation: Mutation) -> MutationOutcome:
+    def apply(
+        self, mutation: Mutation, *, tape: Tape | None = None, record: bool = False
+    ) -> MutationOutcome:
         """Apply one mutation.
+
+        Args:
+          mutation: what to do.
+          tape: what it draws from, as it did when it ran before; or, with `record`, where it is
+            noted what it draws.
 
         Raises:
           QueryError, ConstraintError, ValueTypeError, ValueRangeError, NotFoundError: refused;
             nothing of this mutation was written.
         """
-        numbers = self.counters.mark()
+        numbers, live = self.counters.mark(), self._moment
+        if tape is not None:
+            drawing = (Recorder if record else Player)(self.counters, self._clock, tape)
+            self._moment = replace(
+                live, wall_us=tape.wall_us, numbers=drawing, random_bytes=drawing.random_bytes
+            )
         try:
             match mutation:
                 case Insert(entity=name, rows=rows):
@@ -131,6 +109,8 @@ class Applier:
         except BaseException:
             self.counters.reset(numbers)
             raise
+        finally:
+            self._moment = live
         return MutationOutcome(entity=mutation.entity, identities=tuple(identities))
 
     def insert(self, entity: EntityLayout, dicts: Sequence[RowDict]) -> list[tuple[Value, ...]]:
@@ -215,7 +195,7 @@ class Applier:
     def finish(self) -> None:
         """Write what was held back: deferred entries and counters."""
         self.writer.flush()
-        self.counters.write()
+        self.counters.write(self._txn)
 
     def _insert_built(
         self, entity: EntityLayout, rows: list[Any], *, unresolved: dict[str, list[int]] | None
@@ -286,7 +266,7 @@ class Applier:
     def _builder(self, entity: EntityLayout) -> RowBuilder:
         builder = self._builders.get(entity.name)
         if builder is None:
-            builder = self._builders[entity.name] = RowBuilder(entity, self._moment.clock)
+            builder = self._builders[entity.name] = RowBuilder(entity, self._clock)
         return builder
 
     def _entity(self, name: str) -> EntityLayout:

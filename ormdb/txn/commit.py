@@ -35,6 +35,7 @@ from ormdb.storage.layout import Layout
 from ormdb.storage.reclaim import reclaim_step
 from ormdb.storage.views import CurrentView
 from ormdb.txn.apply import Applier
+from ormdb.txn.draws import Counters, NumberSource
 from ormdb.txn.reads import ReadSet, validate_reads
 
 
@@ -84,6 +85,7 @@ class OpenCommit:
             version=self.version,
             clock=committer.clock,
             wall_us=self._wall_us,
+            counters=Counters(txn, committer.numbers),
             deferred=deferred,
         )
 
@@ -137,6 +139,8 @@ class OpenCommit:
 
     def abort(self) -> None:
         """Undo everything; harmless after the end."""
+        if not self._ended:
+            self.applier.counters.reset({})
         self._ended = True
         self._txn.abort()
 
@@ -165,6 +169,7 @@ class Committer:
     ) -> None:
         self.engine = engine
         self.clock = clock
+        self.numbers = NumberSource()
         self._layout_at = layout_at
         self._pinned = pinned
         self._retention_us = retention_us

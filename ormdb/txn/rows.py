@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ormdb.clock import Clock
 from ormdb.errors import (
@@ -45,6 +45,7 @@ from ormdb.ir.value import DateType, RowDict, Value
 from ormdb.storage.expressions import RowExpression
 from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import is_shown_as_stored, is_stored, stored_value
+from ormdb.txn.draws import Numbers
 
 
 class _Absent:
@@ -55,26 +56,14 @@ _ABSENT: Final = _Absent()
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-class Numbers(Protocol):
-    """Gives out numbers that are never given twice."""
-
-    def take(self, counter: str, count: int) -> int:
-        """The first of `count` new numbers in a row."""
-        ...
-
-    def raise_to(self, counter: str, number: int) -> None:
-        """See to it that numbers given out later are greater than `number`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteMoment:
-    """What one statement writes with: the commit's number, the time, new numbers."""
+    """What one statement writes with: the commit's number, the time, what it draws."""
 
     version: int
     wall_us: int
-    clock: Clock
     numbers: Numbers
+    random_bytes: Callable[[int], bytes]
 
     def timestamp(self) -> datetime.datetime:
         """The moment as a value."""
@@ -332,6 +321,6 @@ def _required(entity: EntityDef, field: FieldDef, position: int | None) -> Requi
 
 def _uuid7(moment: WriteMoment) -> uuid.UUID:
     """RFC 9562: 48 bits of milliseconds, then random bits around version and variant."""
-    number = (moment.wall_us // 1_000) << 80 | int.from_bytes(moment.clock.random_bytes(10), "big")
+    number = (moment.wall_us // 1_000) << 80 | int.from_bytes(moment.random_bytes(10), "big")
     number = number & ~(0xF << 76) | 0x7 << 76
     return uuid.UUID(int=number & ~(0x3 << 62) | 0x2 << 62)

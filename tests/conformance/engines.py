@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from ormdb.storage.engine import Engine, Item, ReadTransaction, Space, WriteTransaction
 from ormdb.storage.lmdb import LmdbEngine
-from ormdb.storage.memory import MemoryEngine
+from ormdb.storage.memory import MemoryEngine, MemoryWriteTransaction
+from ormdb.storage.overlay import OverlayTransaction
 from ormdb.testing.counting import CountingEngine
 
 WAIT_S: Final = 0.05  # a writer that has to wait in these tests waits in vain
@@ -90,11 +91,46 @@ def _counting(_: Path) -> Engine:
     return CountingEngine(MemoryEngine(writer_wait_s=WAIT_S))
 
 
+class OverlayEngine(MemoryEngine):
+    """The engine in memory, written to through overlays, whose differences a commit hands on."""
+
+    def begin_write(self, *, wait_s: float | None = None) -> MemoryWriteTransaction:
+        target = super().begin_write(wait_s=wait_s)
+        return cast(MemoryWriteTransaction, OverlayWrite(self, target))
+
+
+class OverlayWrite(OverlayTransaction):
+    """An overlay over a write transaction, which waits for it."""
+
+    def __init__(self, engine: MemoryEngine, target: WriteTransaction) -> None:
+        super().__init__(target, bytes_max=2**30)
+        self._engine = engine
+        self._target = target
+
+    def _check_open(self) -> None:
+        self._engine.check_open()
+        super()._check_open()
+
+    def commit(self) -> None:
+        self.hand_down(self._target)
+        super().abort()
+        self._target.commit()
+
+    def abort(self) -> None:
+        super().abort()
+        self._target.abort()
+
+
+def _overlay(_: Path) -> Engine:
+    return OverlayEngine(writer_wait_s=WAIT_S)
+
+
 MAKERS: Final[Mapping[str, tuple[Callable[[Path], Engine], bool]]] = {
     "memory": (_memory, False),
     "lmdb": (_lmdb, False),
     "lmdb_reopened": (_lmdb, True),
     "counting": (_counting, False),
+    "overlay": (_overlay, False),
 }
 
 

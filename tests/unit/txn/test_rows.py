@@ -137,7 +137,8 @@ def builder(entity: EntityLayout) -> RowBuilder:
 
 @pytest.fixture
 def moment() -> WriteMoment:
-    return WriteMoment(version=9, wall_us=NOW_US, clock=StillClock(NOW_US), numbers=Numbers())
+    random_bytes = StillClock(NOW_US).random_bytes
+    return WriteMoment(version=9, wall_us=NOW_US, numbers=Numbers(), random_bytes=random_bytes)
 
 
 def slots(builder: RowBuilder, row: Any, *names: str) -> list[Value]:
