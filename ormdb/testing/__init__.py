@@ -4,8 +4,12 @@ queries             `assert_max_queries`: a bound for the queries of a block
 counting            an engine that counts its calls and the keys they touch
 strategies          Hypothesis strategies for values, types, expressions and other nodes of `ir`
 schema_strategies   Hypothesis strategies for whole schemas that pass validation
+crash_explorer      what a loss of power may leave of a database, state by state
+  crash_trace       … what a process writes, seen by strace
+  crash_states      … what a disk may hold of it
+  crash_child       … the processes that may die
 
-Hypothesis is an extra, so this package imports neither of the last two by itself.
+Hypothesis is an extra, so this package imports no strategies by itself.
 """
 
 from ormdb.testing.queries import assert_max_queries
