@@ -88,6 +88,7 @@ HASH_JOIN_PARENTS_UNKNOWN: Final = 100  # of whose number of children nothing is
 HASH_JOIN_KEPT_ROWS_MAX: Final = 50_000  # hashed and kept: more would push out most of the rest
 HASH_JOIN_SAMPLE_PARENTS: Final = 128  # whose children are counted, 1 µs each
 RELATED_ROUND_ROWS_MAX: Final = 100_000  # related rows that any() or all() holds at once
+WRITE_BATCH_ROWS: Final = 4_096  # of one statement, decoded, changed and put at once
 BULK_CHUNK_ROWS: Final = 50_000  # rows checked, sorted and put at once
 MAP_BYTES_INITIAL: Final = 64 * 2**30  # virtual; the file stays as small as its pages
 MAP_BYTES_MAX: Final = 16 * 2**40  # an address space of 48 bits holds a few of these

@@ -208,6 +208,12 @@ class Reader(Protocol):
     ) -> RowDict | None:
         """One row by its identity, with all its fields; None when there is none."""
 
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        """The commit that a row is of, which `if_version` takes; None when there is none."""
+        ...
+
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         """How many roots the query's filter keeps; order, page and includes do not matter."""
         ...

@@ -64,6 +64,7 @@ from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache, PlanCacheStatistics
 from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, fetch, fetch_ready
+from ormdb.query.find import find_keys
 from ormdb.query.get import Getters
 from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.query.prepared_table import PreparedTableQuery
@@ -74,7 +75,7 @@ from ormdb.storage.findings import CheckReport
 from ormdb.storage.head import Head, read_head
 from ormdb.storage.layout import Layout
 from ormdb.storage.row_cache import RowCache, RowCacheStatistics
-from ormdb.storage.views import CurrentView
+from ormdb.storage.views import CurrentView, View
 from ormdb.txn.commit import CommitRequest, Committer
 
 # Whether statistics are refreshed in the background, or by `analyze` alone.
@@ -138,6 +139,7 @@ class Database(ReadQueries, TypedSession):
             pinned=self._oldest_pinned,
             retention_us=retention // datetime.timedelta(microseconds=1),
             on_commit=self.analyst.note,
+            select=self._find_keys,
         )
 
     # --- reading ------------------------------------------------------------------------------
@@ -234,6 +236,13 @@ class Database(ReadQueries, TypedSession):
         finally:
             txn.close()
 
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        """The newest commit that changed a row; None when there is none."""
+        with self.snapshot(context=context) as snapshot:
+            return snapshot.run_version(entity, identity)
+
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         """How many roots the query's filter keeps."""
         with self.snapshot(context=context) as snapshot:
@@ -256,6 +265,18 @@ class Database(ReadQueries, TypedSession):
     ) -> GraphStream:
         with self._for_a_stream(context) as snapshot:
             return snapshot.stream_prepared(prepared, given, batch, None)
+
+    def _find_keys(self, view: View, layout: Layout, query: GraphQuery) -> list[bytes]:
+        """What a statement that writes means by a query."""
+        reading = Reading(
+            view=view,
+            layout=layout,
+            context=self._context,
+            plans=self._plans,
+            clock=self._clock,
+            survey=self.analyst.estimator,
+        )
+        return find_keys(reading, query)
 
     @contextmanager
     def _for_a_stream(self, context: Context | None) -> Generator[Snapshot]:

@@ -103,6 +103,13 @@ class ReadQueries(TypedReader):
             )
         return self._getters.getter(layout, entity).get(view, identity)
 
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        """The commit that a row is of; None when there is none."""
+        layout, view = self._place()
+        return self._getters.getter(layout, entity).version(view, identity)
+
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         """How many roots the query's filter keeps."""
         return observed_count(self._observer, self._reading(query, context), query)
@@ -345,6 +352,12 @@ class Snapshot(ReadQueries):
     ) -> RowDict | None:
         with self._lock:
             return super().run_get(entity, identity, context=context)
+
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        with self._lock:
+            return super().run_version(entity, identity, context=context)
 
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         with self._lock:

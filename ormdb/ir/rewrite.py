@@ -48,6 +48,27 @@ def map_children(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return replace(expr, arguments=tuple(map(change, arguments)))
 
 
+def with_moment(expr: Expr, moment: Literal) -> Expr:
+    """The expression with a moment in place of now(), also where it is about related rows."""
+
+    def change(node: Expr) -> Expr:
+        match node:
+            case Call(name="now"):
+                return moment
+            case Related(filter=inner) if inner is not None:
+                return replace(node, filter=change(inner))
+            case Aggregate(operand=operand, filter=inner):
+                return replace(
+                    node,
+                    operand=None if operand is None else change(operand),
+                    filter=None if inner is None else change(inner),
+                )
+            case _:
+                return map_children(node, change)
+
+    return change(expr)
+
+
 def numbered(expr: Expr) -> tuple[Expr, list[int]]:
     """An expression whose parameters are counted as they come, and which ones they were."""
     order: list[int] = []

@@ -5,6 +5,7 @@
     Flight.origin[Airport.name] == "Kennedy"     Predicate[Flight], over a to-one path
     Flight.dep_delay.desc(nulls_last=True)       Order[Flight]
     Flight.dep_delay.to(None)                    Assignment[Flight]
+    Flight.seen.to(Flight.seen + 1)              the same, over what the row was
 
 All are immutable values and know their entity twice: in their type, where a checker refuses a
 condition of another entity, and in `entity`, where a program without a checker is told.
@@ -19,15 +20,15 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeGuard, TypeVar
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeGuard, TypeVar, overload
 
 from ormdb import limits
 from ormdb.errors import QueryError, UsageError, ValueTypeError
 from ormdb.ir.check import canonical_value
-from ormdb.ir.expr import (
-    Expr,
-    FieldRef,
-)
+from ormdb.ir.expr import Call, Expr, FieldRef
+from ormdb.ir.schema import ExpressionDefault, NowDefault, Uuid7Default
 from ormdb.ir.show import show_value
 from ormdb.ir.value import (
     DecimalType,
@@ -42,9 +43,10 @@ from ormdb.ir.value import (
 )
 from ormdb.model.annotation import ValueKind
 from ormdb.model.cell import as_it_is
-from ormdb.model.declaration import DeclaredField, declaration_of
+from ormdb.model.declaration import DeclaredField, DefaultOf, declaration_of
+from ormdb.model.expression_text import parse_expression
 from ormdb.model.predicate import Predicate, require_entity
-from ormdb.model.term import Order, Term
+from ormdb.model.term import Calculated, Order, Term, is_term
 
 __all__ = [
     "Assignment",
@@ -63,10 +65,12 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class Assignment(Generic[E]):
-    """New values for fields of one row, by their names in the schema."""
+    """New values for fields of a row, by their names in the schema: constants, and expressions
+    over what the row was."""
 
     entity: type[E]
     changes: tuple[tuple[str, Value], ...]
+    expressions: tuple[tuple[str, Expr], ...] = ()
 
 
 class Column(Term[E, U]):
@@ -94,9 +98,37 @@ class Column(Term[E, U]):
     def expression(self) -> Expr:
         return self._reference
 
-    def to(self, value: U) -> Assignment[E]:
-        """The assignment of `value` to this column, for `update`."""
+    def to(self, value: U | Term[E, U] | DefaultOf[U]) -> Assignment[E]:
+        """The assignment of a value to this column: a constant, what is calculated from the row as
+        it was, or `now()`, `uuid7()`, `expression("...")`."""
         return self._assign(value)
+
+    @overload
+    def add(self: Column[E, int], amount: int | Term[E, int]) -> Assignment[E]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def add(
+        self: Column[E, float], amount: float | Term[E, float] | Term[E, int]
+    ) -> Assignment[E]: ...
+    @overload
+    def add(
+        self: Column[E, Decimal], amount: Decimal | int | Term[E, Decimal] | Term[E, int]
+    ) -> Assignment[E]: ...
+    @overload
+    def add(self: Column[E, datetime], amount: timedelta | Term[E, timedelta]) -> Assignment[E]: ...
+    @overload
+    def add(
+        self: Column[E, timedelta], amount: timedelta | Term[E, timedelta]
+    ) -> Assignment[E]: ...
+    def add(self, amount: Any) -> Assignment[E]:
+        """The assignment of what the column was and `amount` together; NULL stays NULL."""
+        return self._assign(self._calculate("+", self, amount))
+
+    def coalesce(self, *others: U | Term[E, U]) -> Calculated[E, U]:
+        """The first of this and the others that is not NULL."""
+        if not others:
+            raise QueryError(f"{self}.coalesce() needs something to take where {self} is NULL")
+        arguments = (self.expression, *(self._beside(other) for other in others))
+        return Calculated(self.entity, Call(name="coalesce", arguments=arguments))
 
     def _reader(self) -> Callable[[Value], U]:
         return self._value_reader()
@@ -147,6 +179,11 @@ class Column(Term[E, U]):
     def _assign(self, value: object) -> Assignment[E]:
         if len(self.path) != 1:
             raise UsageError(f"{self} is a field of another row; update that row by its own key")
+        if is_term(value):
+            require_entity(value.entity, self.entity, "value", value)
+            return Assignment(self.entity, (), ((self.path[0], value.expression),))
+        if _is_drawn(value):
+            return Assignment(self.entity, (), ((self.path[0], self._drawn(value)),))
         kind = None if self._declared is None else self._declared.known_kind
         if value is not None and kind is not None:
             value = value if kind.encode is None else kind.encode(value)
@@ -155,14 +192,30 @@ class Column(Term[E, U]):
             raise ValueTypeError(f"{self} is required; give it a value instead of None")
         return Assignment(self.entity, ((self.path[0], value),))
 
+    def _drawn(self, default: DefaultOf[Any]) -> Expr:
+        """What `now()` and its like say, as an expression."""
+        match default.source:
+            case str() as text:
+                return parse_expression(text)
+            case NowDefault():
+                return Call(name="now", arguments=())
+            case Uuid7Default():
+                return Call(name="uuid7", arguments=())
+            case ExpressionDefault(expression=expression):
+                return expression
+            case _:
+                raise UsageError(
+                    f"{self} cannot be set to {default!r}; only an insert draws from a sequence"
+                )
+
 
 class OptionalColumn(Column[E, U]):
     """A column whose rows may have no value: compared like any other, and also set to None."""
 
     __slots__ = ()
 
-    def to(self, value: U | None) -> Assignment[E]:
-        """The assignment of `value`, or of NULL, to this column, for `update`."""
+    def to(self, value: U | Term[E, U] | DefaultOf[U] | None) -> Assignment[E]:
+        """The assignment of a value, as of any column, or of NULL."""
         return self._assign(value)
 
     # A column that may be NULL is compared as one that may not, and read as what it is.
@@ -174,6 +227,10 @@ def _is_plain_text(kind: ValueKind, value: str) -> bool:
     """Whether it is compared with a text as it is, as is seen without looking at every letter."""
     is_text = type(kind.type) is TextType and kind.encode is None
     return is_text and value.isascii() and len(value) <= limits.TEXT_BYTES_MAX
+
+
+def _is_drawn(given: object) -> TypeGuard[DefaultOf[Any]]:
+    return isinstance(given, DefaultOf)
 
 
 def _restore_column(

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, overload
 
@@ -28,20 +28,20 @@ from ormdb import limits
 from ormdb.errors import NotOneError, QueryError, UsageError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
-from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
+from ormdb.ir.mutation import Insert, Mutation
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Scalar, Value
-from ormdb.model.column import Assignment, require_entity
 from ormdb.model.declaration import declaration_of, entity_name
 from ormdb.model.drafts import row_of, with_identity
 from ormdb.model.dynamic import classes_from_bundle
 from ormdb.model.entity import Entity
-from ormdb.model.objects import require_identity, row_object
+from ormdb.model.objects import row_object
 from ormdb.model.prepared import BoundReads, BoundTableReads, Prepared, PreparedTable
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
+from ormdb.model.statements import WriteStatements, key_of
 from ormdb.model.stream import Stream
 from ormdb.model.table import Table, Tabular
 from ormdb.session import Answer, AnswerStream, Context, PreparedReads, PreparedTableReads
@@ -62,6 +62,12 @@ class TypedReader(ABC):
         self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
     ) -> RowDict | None:
         """One row by its identity, with all its fields; None when there is none."""
+
+    @abstractmethod
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        """The commit that a row is of; None when there is none."""
 
     @abstractmethod
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
@@ -152,6 +158,11 @@ class TypedReader(ABC):
         answer = self.run_fetch(found.ir, context=context)
         rows: Result[Any] = Result(answer, found.entity, self._class_named)
         return rows[0] if rows else None
+
+    def row_version(self, row: Key[Any] | Entity, *, context: Context | None = None) -> int | None:
+        """Return the commit that a row is of, for `if_version`; None when there is none."""
+        key = key_of(row)
+        return self.run_version(entity_name(key.entity), key.values, context=context)
 
     @overload
     def prepare(
@@ -276,14 +287,8 @@ class TypedReader(ABC):
         return known
 
 
-class TypedWriter(TypedReader):
+class TypedWriter(TypedReader, WriteStatements):
     """Also writes objects."""
-
-    @abstractmethod
-    def run_mutations(
-        self, mutations: Sequence[Mutation], *, context: Context | None = None
-    ) -> list[MutationOutcome]:
-        """Apply the mutations in order, all or none."""
 
     def insert(self, row: E, *, context: Context | None = None) -> E:
         """Insert a row and return it with its identity.
@@ -318,61 +323,6 @@ class TypedWriter(TypedReader):
         """Insert rows given as dicts by field name; return their identities."""
         insert = Insert(entity=entity_name(entity), rows=tuple(rows))
         return list(self.run_mutations([insert], context=context)[0].identities)
-
-    def update(
-        self, row: Key[E] | E, *assignments: Assignment[E], context: Context | None = None
-    ) -> None:
-        """Change fields of one row: `update(Airport.key("JFK"), Airport.name.to("Kennedy"))`.
-
-        Raises:
-          NotFoundError: there is no such row.
-          ConstraintError: a constraint refuses the change.
-        """
-        key = _key_of(row)
-        changes: RowDict = {}
-        for assignment in assignments:
-            require_entity(assignment.entity, key.entity, "assignment", assignment)
-            for name, value in assignment.changes:
-                if name in changes:
-                    raise UsageError(f"{name} is assigned twice; assign it once")
-                changes[name] = value
-        self.update_row(key.entity, key.values, changes, context=context)
-
-    def update_row(
-        self,
-        entity: str | type[Entity],
-        identity: tuple[Value, ...],
-        changes: RowDict,
-        *,
-        context: Context | None = None,
-    ) -> None:
-        """Change fields of one row, given by name."""
-        update = Update(entity=entity_name(entity), identity=identity, changes=changes)
-        self.run_mutations([update], context=context)
-
-    def delete(self, *rows: Key[Any] | Entity, context: Context | None = None) -> None:
-        """Delete rows, all or none.
-
-        Raises:
-          NotFoundError: there is no such row.
-          ForeignKeyError: other rows lead to one of them.
-        """
-        mutations: list[Mutation] = []
-        for kind, run in itertools.groupby(map(_key_of, rows), lambda key: key.entity):
-            identities = tuple(key.values for key in run)
-            mutations.append(Delete(entity=entity_name(kind), identities=identities))
-        self.run_mutations(mutations, context=context)
-
-    def delete_rows(
-        self,
-        entity: str | type[Entity],
-        identities: Iterable[tuple[Value, ...]],
-        *,
-        context: Context | None = None,
-    ) -> None:
-        """Delete rows by identity, of an entity given by name."""
-        delete = Delete(entity=entity_name(entity), identities=tuple(identities))
-        self.run_mutations([delete], context=context)
 
 
 class TypedSession(TypedWriter):
@@ -422,11 +372,3 @@ def _ir_of(query: Query[Any] | Key[Any] | type[Entity]) -> GraphQuery:
 def _at_most(query: Query[E], count: int) -> Query[E]:
     limit = query.ir.page.limit
     return query if isinstance(limit, int) and limit <= count else query.limit(count)
-
-
-def _key_of(row: Key[Any] | Entity) -> Key[Any]:
-    if isinstance(row, Key):
-        return row
-    if isinstance(row, Entity):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return Key(type(row), require_identity(row))
-    raise UsageError(f"{row!r} names no row; give Airport.key(...) or an object")

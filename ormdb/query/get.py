@@ -48,13 +48,21 @@ class Getter:
         Raises:
           QueryError: the identity has other parts than the entity's.
         """
+        row = self._row(view, identity)
+        return None if row is None else self._dicts([row])[0]
+
+    def version(self, view: View, identity: tuple[Value, ...]) -> int | None:
+        """The commit that the row with this identity is of, or None without such a row."""
+        row = self._row(view, identity)
+        return None if row is None else int(row.b)
+
+    def _row(self, view: View, identity: tuple[Value, ...]) -> Any:
         encoded = self._encoded(identity)
         if encoded is None:
             return None
         entity, index = self.entity, self.entity.identity
         if index is None:
-            row = decoded_row(view, entity, encoded, self._decoder)
-            return None if row is None else self._dicts([row])[0]
+            return decoded_row(view, entity, encoded, self._decoder)
         key = view.lookup(index, entity, (encoded,))[0][:ROW_KEY_BYTES]
         if not key:
             return None
@@ -62,7 +70,7 @@ class Getter:
         if row is None:
             raise dangling(entity, index)
         recheck_entries(entity, index, [row], (encoded,))
-        return self._dicts([row])[0]
+        return row
 
     def _encoded(self, identity: tuple[Value, ...]) -> bytes | None:
         """The key of an identity in its index, or in the rows; None for what nothing can have."""

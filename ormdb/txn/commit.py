@@ -36,6 +36,7 @@ from ormdb.storage.reclaim import reclaim_step
 from ormdb.storage.views import CurrentView
 from ormdb.txn.apply import Applier
 from ormdb.txn.draws import Counters, NumberSource
+from ormdb.txn.ground import Select
 from ormdb.txn.reads import ReadSet, validate_reads
 
 
@@ -87,6 +88,7 @@ class OpenCommit:
             wall_us=self._wall_us,
             counters=Counters(txn, committer.numbers),
             deferred=deferred,
+            select=committer.select,
         )
 
     def validate(self, reads: ReadSet, *, read_at: int) -> None:
@@ -154,7 +156,7 @@ class Committer:
 
     `layout_at` gives the layout of a schema version as seen by a transaction; `pinned` the
     oldest version that an open snapshot still reads, which reclaim must not pass; `on_commit` is
-    told of each commit how many rows of each entity it changed.
+    told of each commit how many rows of each entity it changed; `select` finds rows by a query.
     """
 
     def __init__(
@@ -166,8 +168,10 @@ class Committer:
         pinned: Callable[[], int | None],
         retention_us: int,
         on_commit: Callable[[Mapping[int, int]], None] = lambda changed: None,
+        select: Select | None = None,
     ) -> None:
         self.engine = engine
+        self.select = select
         self.clock = clock
         self.numbers = NumberSource()
         self._layout_at = layout_at

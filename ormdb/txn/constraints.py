@@ -17,7 +17,8 @@ Invariants (held by tests/unit/txn/test_constraints.py and tests/property/test_w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import compress
 from typing import Any, Final
 
@@ -114,6 +115,27 @@ class Probes:
             if position is not None:
                 raise _unique_taken(entity, index, kept[position])
 
+    def gained_uniques(
+        self,
+        entity: EntityLayout,
+        index: IndexLayout,
+        gained: Sequence[tuple[bytes, bytes, Any]],
+        *,
+        leaving: Collection[bytes],
+    ) -> None:
+        """Refuse keys that rows gain while others keep them, or gain them as well.
+
+        `gained` are index key, row key and row; `leaving` the index keys that rows of the statement
+        give up, each followed by the row key.
+        """
+        found = self._txn.many(index.space, [key for key, _, _ in gained])
+        seen: set[bytes] = set()
+        for (key, own, row), joined in zip(gained, found, strict=True):
+            holders = [joined[i : i + 8] for i in range(0, len(joined), 8)]
+            if key in seen or any(h != own and key + h not in leaving for h in holders):
+                raise _unique_taken(entity, index, row)
+            seen.add(key)
+
     def resolve_targets(
         self,
         relation: RelationLayout,
@@ -156,15 +178,21 @@ class Probes:
         self._known.pop(relation.relation.id, None)
 
     def no_referrers(
-        self, relation: RelationLayout, keys: Sequence[bytes], rows: Sequence[Any]
+        self,
+        relation: RelationLayout,
+        keys: Sequence[bytes],
+        rows: Sequence[Any],
+        *,
+        together: AbstractSet[bytes] | None = None,
     ) -> None:
         """Refuse to take rows, or their target values, away from others that refer to them.
 
-        What the rows say of each other does not count: they go together.
+        What rows say that go `together` does not count: the rows themselves, if not given.
         """
         if relation.mode == "value" or relation.index is None:
             return
-        together = set(keys) if relation.source is relation.target else set[bytes]()
+        if together is None:
+            together = set(keys) if relation.source is relation.target else set[bytes]()
         for position, joined in enumerate(self._txn.many(relation.index.space, keys)):
             referrers = [joined[i : i + 8] for i in range(0, len(joined), 8)]
             count = sum(key not in together for key in referrers)

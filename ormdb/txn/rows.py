@@ -18,7 +18,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -130,14 +130,16 @@ class RowBuilder:
         self.compute(built)
         return built
 
-    def change(
-        self, rows: Sequence[Any], changes: Mapping[str, Value], moment: WriteMoment
-    ) -> None:
-        """Set the named fields of decoded rows and recompute what follows from them."""
+    def require_assignable(self, names: Iterable[str]) -> None:
+        """Refuse names that no update may set.
+
+        Raises:
+          QueryError: one is no field.
+          ImmutableError: one is computed, or part of the identity.
+        """
         identity = self.entity.entity.identity
-        for name, value in changes.items():
-            column = self._by_name.get(name)
-            if column is None:
+        for name in names:
+            if name not in self._by_name:
                 raise self._refuse_name(name)
             if name in identity:
                 raise ImmutableError(
@@ -149,12 +151,34 @@ class RowBuilder:
                     constraint="identity",
                     identity=None,
                 )
-            stored = column.one(value)
+
+    def stored(self, changes: Mapping[str, Value]) -> dict[str, Value]:
+        """Values of fields as their slots hold them.
+
+        Raises:
+          RequiredError, ValueTypeError, ValueRangeError: a field cannot hold its value.
+        """
+        return {name: self._by_name[name].one(value) for name, value in changes.items()}
+
+    def set_stored(
+        self, rows: Sequence[Any], changes: Mapping[str, Value], moment: WriteMoment
+    ) -> None:
+        """Set the same stored values on decoded rows; what is computed from them is not set yet."""
+        for name, stored in changes.items():
+            column = self._by_name[name]
             column.pass_sequence([stored], moment)
             attribute = f"s{column.field.slot}"
             for row in rows:
                 setattr(row, attribute, stored)
-        self.compute(rows)
+
+    def set_column(
+        self, rows: Sequence[Any], name: str, values: Sequence[Value], moment: WriteMoment
+    ) -> None:
+        """Set a value of its own on each row."""
+        column = self._by_name[name]
+        attribute = f"s{column.field.slot}"
+        for row, value in zip(rows, column.stored(values, moment), strict=True):
+            setattr(row, attribute, value)
 
     def compute(self, rows: Sequence[Any]) -> None:
         """Set every stored computed field from the other fields of its row."""

@@ -2,7 +2,7 @@
 
     fetch    7 3 9     count 3     exists yes     explain(analyze) 3 kept     count() 3     get 7
     pages    7 | 3 | 9    limit 1  7    a snapshot, the newest commit by its number: 7 3 9
-    update   those that a fetch finds in a transaction: 3 7 9 changed, and nothing else
+    update   of what the query means, in a transaction: 3 7 9 changed, and nothing else
     delete   the same: 3 7 9 are gone, nothing else is, and nothing is left to find
 
 What a transaction did is rolled back, after which everything is as it was.
@@ -18,7 +18,7 @@ from ormdb.errors import ConstraintError
 from ormdb.ir.expr import Aggregate, FieldRef, Related
 from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery, Page
-from ormdb.ir.mutation import Delete, Update
+from ormdb.ir.mutation import DeleteWhere, UpdateWhere
 from ormdb.ir.schema import FieldDef
 from ormdb.ir.table import TableColumn, TableQuery
 from ormdb.ir.value import RowDict, Value
@@ -102,10 +102,9 @@ def _told_by_update(stage: Stage, query: GraphQuery, ids: Sequence[Identity]) ->
         with stage.database.begin() as writer:
             chosen = found_ids(writer, stage.names, query)
             _see(list(ids), chosen, "a fetch to update", stage, query)
-            outcomes = writer.run_mutations(
-                [Update(entity=query.entity, identity=i, changes={field.name: value}) for i in ids]
-            )
-            touched = [identity for outcome in outcomes for identity in outcome.identities]
+            update = UpdateWhere(query=_rows_alone(query), changes={field.name: value})
+            (outcome,) = writer.run_mutations([update])
+            touched = list(outcome.identities)
             _see(list(ids), touched, "update", stage, query)
             after = _table(stage, writer, query.entity)
             _see(set(before), set(after), "which rows there are after an update", stage, query)
@@ -126,8 +125,10 @@ def _told_by_delete(stage: Stage, query: GraphQuery, ids: Sequence[Identity]) ->
         with stage.database.begin() as writer:
             chosen = found_ids(writer, stage.names, query)
             _see(list(ids), chosen, "a fetch to delete", stage, query)
-            if not _delete(writer, query.entity, ids):
+            gone = _delete(writer, query)
+            if gone is None:
                 raise _UndoneError
+            _see(list(ids), gone, "delete", stage, query)
             after = _table(stage, writer, query.entity)
             _see(set(before) - set(ids), set(after), "delete", stage, query)
             _see_what_is_left(stage, writer, query)
@@ -136,12 +137,17 @@ def _told_by_delete(stage: Stage, query: GraphQuery, ids: Sequence[Identity]) ->
         return 1
 
 
-def _delete(writer: Writer, entity: str, ids: Sequence[Identity]) -> bool:
+def _delete(writer: Writer, query: GraphQuery) -> list[Identity] | None:
     try:
-        writer.run_mutations([Delete(entity=entity, identities=tuple(ids))])
+        (outcome,) = writer.run_mutations([DeleteWhere(query=_rows_alone(query))])
     except ConstraintError:
-        return False  # somebody refers to one of them
-    return True
+        return None  # somebody refers to one of them
+    return list(outcome.identities)
+
+
+def _rows_alone(query: GraphQuery) -> GraphQuery:
+    """The query for the rows, and nothing to show of them."""
+    return replace(query, select=None, derived=(), as_of=None)
 
 
 def _see_what_is_left(stage: Stage, writer: Writer, query: GraphQuery) -> None:

@@ -18,9 +18,18 @@ from typing import Any, Final
 
 from ormdb.ir.expr import And, Compare, CompareOp, Expr, FieldRef, Literal
 from ormdb.ir.graph import AsOf, GraphQuery, Include, OrderSpec, Page
-from ormdb.ir.mutation import Delete, Insert, Mutation, Update
+from ormdb.ir.mutation import (
+    Delete,
+    DeleteWhere,
+    Expressions,
+    Insert,
+    Mutation,
+    Update,
+    UpdateWhere,
+)
 from ormdb.ir.schema import EntityDef, IndexDef, RelationDef
 from ormdb.ir.value import RowDict, Value
+from ormdb.model.expression_text import parse_expression
 from tests.oracle.club import CLUB, RANKS
 from tests.oracle.plain import PlainRow, PlainState, entity_of, rank
 
@@ -66,6 +75,37 @@ _ALWAYS: Final = {
     "Node": {"path", "part"},
     "Note": {"id", "member_id"},
 }
+# What an update may calculate, and which rows it or a delete may mean.
+_CALCULATED: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "Town": (("lot", "lot + 1"), ("size", "coalesce(size, 0) + 1"), ("size", "lot")),
+    "Member": (
+        ("points", "points + 1"),
+        ("points", "bonus"),
+        ("bonus", "points - coalesce(bonus, 0)"),
+        ("lot", "7 - lot"),
+        ("email", "coalesce(idol_name, email)"),
+        ("mentor_id", "id"),
+    ),
+    "Idol": (("fans", "fans * 2 - 1"), ("fans", "coalesce(fans, 1)")),
+    "Node": (("up_part", "part"), ("up_part", "4 - up_part"), ("label", "coalesce(label, path)")),
+    "Note": (("seq", "seq + 1"), ("text", "lower(text)")),
+}
+_FILTERS: Final[dict[str, tuple[str, ...]]] = {
+    "Town": ("lot > 2", "zone == 'n'", "size is None", "any(members, points > 1)", "True == True"),
+    "Member": (
+        "points >= 2",
+        "email is None",
+        "town.lot < 3",
+        "rank == 'board' or rank is None",
+        "any(pupils) or mentor_id == 3",
+        "id % 2 == 0",
+        "double < points + 3",
+    ),
+    "Idol": ("fans > 1", "any(admirers)"),
+    "Node": ("part < 3", "parent.part == 1", "any(children)", "label in ['k', '']"),
+    "Note": ("seq > 2", "by.points > 1", "text is not None"),
+}
+_ORDERS: Final = {"Town": "lot", "Member": "points", "Idol": "fans", "Node": "label", "Note": "seq"}
 # Refused before any constraint is looked at, or by a check.
 _ODDITIES: Final[tuple[tuple[str, Value], ...]] = (
     ("points", 1_000),
@@ -88,14 +128,22 @@ class Moves:
     def mutation(self) -> Mutation:
         """A statement."""
         entity = self._random.choices(ENTITIES, _WEIGHTS)[0]
-        kind = self._random.choices("iud", (5, 4, 2))[0]
+        kind = self._random.choices("iudUD", (5, 4, 2, 3, 1))[0]
         if kind == "i" or not self._state.tables[entity]:
             count = self._random.choice((1, 1, 2, 4))
             return Insert(entity=entity, rows=tuple(self.rows(entity, count)))
         if kind == "u":
+            changes, expressions = self._assigned(entity)
+            identity = self._identity(entity)
             return Update(
-                entity=entity, identity=self._identity(entity), changes=self._changes(entity)
+                entity=entity, identity=identity, changes=changes, expressions=expressions
             )
+        if kind == "U":
+            changes, expressions = self._assigned(entity)
+            query = self._some_rows(entity)
+            return UpdateWhere(query=query, changes=changes, expressions=expressions)
+        if kind == "D":
+            return DeleteWhere(query=self._some_rows(entity, leaving=True))
         count = self._random.choice((1, 1, 2, 3))
         identities = tuple(self._identity(entity, leaving=True) for _ in range(count))
         return Delete(entity=entity, identities=identities)
@@ -174,6 +222,34 @@ class Moves:
         return self._fitted(
             entity, {name: self._random.choice(_DOMAINS[entity][name]) for name in chosen}
         )
+
+    def _assigned(self, entity: str) -> tuple[RowDict, Expressions]:
+        """What an update sets: constants, and now and then an expression over the row."""
+        changes = self._changes(entity)
+        ways = _CALCULATED.get(entity, ())
+        if not ways or self._random.random() < 0.6:
+            return changes, ()
+        name, text = self._random.choice(ways)
+        changes.pop(name, None)
+        return changes, ((name, parse_expression(text)),)
+
+    def _some_rows(self, entity: str, *, leaving: bool = False) -> GraphQuery:
+        """A query for some rows, mostly few of them; to delete, those that few refer to."""
+        texts = list(_FILTERS[entity])
+        names = {r.inverse for r in CLUB.relations if r.target == entity and r.enforced}
+        if leaving and names and not self._is_odd():
+            kept = " and ".join(f"none({name})" for name in sorted(map(str, names)))
+            texts = [f"{kept} and ({text})" for text in texts]
+        order = (OrderSpec(key=FieldRef(path=(_ORDERS[entity],)), descending=self._is_even()),)
+        return GraphQuery(
+            entity=entity,
+            filter=parse_expression(self._random.choice(texts)),
+            order=order if self._is_even() else (),
+            page=Page(limit=self._random.choice((None, None, 1, 2)), offset=0),
+        )
+
+    def _is_even(self) -> bool:
+        return self._random.random() < 0.5
 
     def _fitted(self, entity: str, row: RowDict) -> RowDict:
         """The row with foreign keys that lead somewhere, or a mistake in it."""

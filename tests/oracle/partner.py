@@ -104,6 +104,8 @@ def _spelt(mutation: Mutation) -> list[Any]:
             return ["update", entity, identity, changes]
         case Delete(entity=entity, identities=identities):
             return ["delete", entity, identities]
+        case _:
+            raise AssertionError(f"the partner does not know {mutation}")
 
 
 def _read(spelt: list[Any]) -> Mutation:

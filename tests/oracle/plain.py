@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from ormdb.errors import (
@@ -30,7 +30,8 @@ from ormdb.errors import (
 )
 from ormdb.ir.evaluate import evaluate
 from ormdb.ir.expr import Expr
-from ormdb.ir.mutation import Delete, Insert, Mutation, Update
+from ormdb.ir.graph import GraphQuery
+from ormdb.ir.mutation import Delete, DeleteWhere, Insert, Mutation, Update, UpdateWhere
 from ormdb.ir.schema import (
     Computed,
     EntityDef,
@@ -41,6 +42,8 @@ from ormdb.ir.schema import (
     SequenceDefault,
 )
 from ormdb.ir.value import EnumType, IntType, RowDict, TextType, UuidType, Value
+from tests.oracle.naive import Naive, Row
+from tests.oracle.names import Names
 
 Identity: TypeAlias = tuple[Value, ...]
 Rank: TypeAlias = tuple[int, Value]
@@ -117,6 +120,20 @@ class PlainState:
             if None not in wanted and [row.values[name] for name in relation.fields] == wanted
         ]
 
+    def naive(self) -> Naive:
+        """What answers queries about the state."""
+        rows = {
+            name: {row.number: row.values for row in table.values()}
+            for name, table in self.tables.items()
+        }
+        return Naive(Names(self.bundle), rows)
+
+    def found(self, query: GraphQuery) -> list[Identity]:
+        """The identities of the rows that a query means, in its order."""
+        names = entity_of(self.bundle, query.entity).identity
+        rows = self.naive().fetch(replace(query, select=names))
+        return [tuple(row[name] for name in names) for row in rows]
+
     def apply(self, mutation: Mutation) -> PlainState:
         """The state after a statement.
 
@@ -128,18 +145,22 @@ class PlainState:
         given: Sequence[RowDict] = ()
         if isinstance(mutation, Insert):
             given = mutation.rows
-        elif isinstance(mutation, Update):
-            given = [mutation.changes]
+        elif isinstance(mutation, Update | UpdateWhere):
+            given = [mutation.changes, *({name: None} for name, _ in mutation.expressions)]
         refused = set[type[OrmdbError]]().union(*(_unfit(entity, row) for row in given))
         if refused:  # no state to look at further, though other rows may break constraints, too
             raise RefusedError(refused | _CONSTRAINTS)
         match mutation:
             case Insert(rows=rows):
                 refused = after._insert(entity, rows)
-            case Update(identity=identity, changes=changes):
-                refused = after._update(entity, identity, changes)
+            case Update(identity=identity):
+                refused = after._update(entity, [identity], mutation)
+            case UpdateWhere(query=query):
+                refused = after._update(entity, self.found(query), mutation)
             case Delete(identities=identities):
                 refused = after._delete(entity, identities)
+            case DeleteWhere(query=query):
+                refused = after._delete(entity, self.found(query))
         refused |= after._broken()
         if refused:
             raise RefusedError(refused)
@@ -179,21 +200,26 @@ class PlainState:
         return whole
 
     def _update(
-        self, entity: EntityDef, identity: Identity, changes: RowDict
+        self, entity: EntityDef, identities: Sequence[Identity], update: Update | UpdateWhere
     ) -> set[type[OrmdbError]]:
-        found = self.tables[entity.name].get(identity)
-        if found is None:
+        table = self.tables[entity.name]
+        if not table.keys() >= set(identities):
             return {NotFoundError}
-        if set(changes) & set(entity.identity):
+        assigned = {*update.changes, *(name for name, _ in update.expressions)}
+        if assigned & set(entity.identity):
             return {ImmutableError}
-        values = {**found.values, **changes}
-        _compute(entity, values)
-        self.tables[entity.name][identity] = PlainRow(found.number, values)
-        for part in entity.fields:
-            if part.name in changes and isinstance(part.default, SequenceDefault):
-                counter = f"{entity.name}.{part.name}"
-                given = changes[part.name] or 0
-                self.counters[counter] = max(self.counters.get(counter, 0), given)
+        before, naive = {identity: table[identity] for identity in identities}, self.naive()
+        for identity, found in before.items():
+            row = Row(entity.name, found.number, found.values)
+            results = {name: naive.value(expr, row) for name, expr in update.expressions}
+            values = {**found.values, **update.changes, **results}
+            _compute(entity, values)
+            table[identity] = PlainRow(found.number, values)
+            for part in entity.fields:
+                if part.name in assigned and isinstance(part.default, SequenceDefault):
+                    counter = f"{entity.name}.{part.name}"
+                    given = values[part.name] or 0
+                    self.counters[counter] = max(self.counters.get(counter, 0), given)
         return set()
 
     def _delete(self, entity: EntityDef, identities: Sequence[Identity]) -> set[type[OrmdbError]]:

@@ -224,6 +224,11 @@ class PreparedReader:
     ) -> RowDict | None:
         return self.reader.run_get(entity, identity, context=context)
 
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        return self.reader.run_version(entity, identity, context=context)
+
     def _prepared(self, query: GraphQuery) -> tuple[PreparedReads, dict[str, Value]]:
         maker = Parametrizer()
         template = maker.query(query)

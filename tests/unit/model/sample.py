@@ -214,6 +214,12 @@ class FakeSession(TypedSession):
         self.asked.append((entity, identity))
         return self.row
 
+    def run_version(
+        self, entity: str, identity: tuple[Value, ...], *, context: Context | None = None
+    ) -> int | None:
+        self.asked.append((entity, identity))
+        return 7
+
     def run_count(self, query: GraphQuery, *, context: Context | None = None) -> int:
         self.asked.append(query)
         return 2
@@ -289,4 +295,6 @@ def _outcome(mutation: Mutation) -> MutationOutcome:
             identities = (identity,)
         case Delete(identities=identities):
             pass
+        case _:
+            identities = ((1,), (2,))
     return MutationOutcome(entity=mutation.entity, identities=identities)

@@ -296,7 +296,9 @@ def test_a_computed_field_cannot_be_given(
 
 def changed(builder: RowBuilder, moment: WriteMoment, **changes: Value) -> Any:
     (row,) = builder.build([{"title": "ab"}], moment)
-    builder.change([row], changes, moment)
+    builder.require_assignable(changes)
+    builder.set_stored([row], builder.stored(changes), moment)
+    builder.compute([row])
     return row
 
 
