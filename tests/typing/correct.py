@@ -22,6 +22,8 @@ from ormdb import (
     Table,
     Tabular,
     count,
+    expression,
+    now,
     param,
 )
 from ormdb.ir.graph import GraphQuery
@@ -181,6 +183,29 @@ def keys_and_assignments() -> None:
     assert_type(Flight.dep_delay.to(None), Assignment[Flight])
     assert_type(Flight.origin.to(Airport.key("JFK")), Assignment[Flight])
     assert_type(Flight.dest.to(None), Assignment[Flight])
+    assert_type(Flight.dep_delay.to(Flight.dep_delay + 1), Assignment[Flight])
+    assert_type(Flight.id.to(Flight.dep_delay.coalesce(Flight.arr_delay, 0)), Assignment[Flight])
+    assert_type(Flight.dep_delay.add(1), Assignment[Flight])
+    assert_type(Flight.distance.add(Flight.id * 0.5), Assignment[Flight])
+    assert_type(Plane.price.add(Decimal("1.5")), Assignment[Plane])
+    assert_type(Flight.created.add(timedelta(hours=1)), Assignment[Flight])
+    assert_type(Flight.created.to(now()), Assignment[Flight])
+    assert_type(Airport.name.to(expression("upper(name)")), Assignment[Airport])
+    assert_type(Plane.engine.to(Plane.engine.coalesce(Engine.JET)), Assignment[Plane])
+    assert_type(Plane.tags.to(()), Assignment[Plane])
+
+
+def statements(db: TypedWriter) -> None:
+    """Rows are changed and removed by key or by query, of one entity throughout."""
+    jfk = Airport.key("JFK")
+    assert_type(db.update(jfk, Airport.name.to("x"), where=Airport.name != "y"), bool)
+    assert_type(db.update(jfk, Airport.name.to("x"), if_version=db.row_version(jfk)), bool)
+    late = Flight.where(Flight.dep_delay > 120)
+    assert_type(db.update_where(late, Flight.dep_delay.add(-1), Flight.dest.to(jfk)), int)
+    assert_type(db.update_where(Flight, Flight.dep_delay.to(None)), int)
+    assert_type(db.delete_where(late.limit(10)), int)
+    assert_type(db.row_version(jfk), int | None)
+    db.delete(jfk, if_version=3)
 
 
 def rows_to_insert() -> None:

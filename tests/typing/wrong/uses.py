@@ -115,6 +115,13 @@ Flight.all().table(Flight.id).order_by(Airport.name.desc())  # wrong: an order o
 # --- writing ---
 Airport.name.to(3)  # wrong: a value of another type
 Airport.name.to(None)  # wrong: NULL for a required field
+Airport.name.to(Flight.tailnum)  # wrong: a column of another entity
+Flight.dep_delay.to(Flight.tailnum)  # wrong: a column of another type
+Flight.dep_delay.to(Flight.dep_delay / 2)  # wrong: a fraction for a whole number
+Airport.name.add("x")  # wrong: a text is not added to
+Flight.dep_delay.add(0.5)  # wrong: a fraction added to a whole number
+Flight.dep_delay.coalesce("0")  # wrong: a text where a number is missing
+Flight.dep_delay.add(Plane.seats)  # wrong: a number of another entity
 Flight.origin.to(Plane.key("N1"))  # wrong: a row of another entity
 Flight.origin.to(None)  # wrong: NULL for a required relation
 
@@ -128,6 +135,10 @@ def sessions(db: TypedSession) -> None:
     db.fetch("Airport")  # wrong: a name instead of a query
     db.get(Airport, "JFK").name  # wrong: a row that may not exist
     db.update(Airport.key("JFK"), Flight.dep_delay.to(3))  # wrong: an assignment of another entity
+    db.update_where(Airport.all(), Flight.dep_delay.to(3))  # wrong: an assignment of another entity
+    db.update_where(Flight, Flight.dep_delay.to(3), Plane.seats.to(1))  # wrong: one of two entities
+    db.update(Airport.key("JFK"), Airport.name.to("x"), where=Flight.id > 1)  # wrong: a condition
+    db.delete_where(Flight.dep_delay > 3)  # wrong: a predicate is no query
     db.insert({"faa": "JFK"})  # wrong: a dict instead of an object
     db.delete("JFK")  # wrong: an identity without its entity
     db.update(Engine.JET)  # wrong: no row at all
