@@ -9,7 +9,8 @@ What is listed in `__all__` is public; every module below is private by conventi
 from __future__ import annotations
 
 from ormdb import errors
-from ormdb.database.database import Database, DatabaseStatistics
+from ormdb.database.database import Database
+from ormdb.database.figures import DatabaseStatistics
 from ormdb.database.maintenance import restore
 from ormdb.database.opening import open_database as open  # noqa: A004  # as in gzip.open, shelve.open
 from ormdb.database.reading import Snapshot

@@ -17,19 +17,20 @@ Invariants (held by tests/conformance/test_sessions.py):
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
 from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
+from ormdb.database.figures import DatabaseStatistics, count_rows
 from ormdb.database.loading import BulkLoad, Progress, Rows
 from ormdb.database.maintenance import (
     CompactOutcome,
@@ -47,6 +48,7 @@ from ormdb.database.observing import (
     observed_table,
 )
 from ormdb.database.reading import ReadQueries, Snapshot
+from ormdb.database.retrying import run_again, transactional
 from ormdb.database.streaming import GraphStream
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
@@ -61,7 +63,7 @@ from ormdb.model.entity import Entity
 from ormdb.model.face import TypedSession
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
-from ormdb.query.cache import PlanCache, PlanCacheStatistics
+from ormdb.query.cache import PlanCache
 from ormdb.query.explain import explain
 from ormdb.query.fetch import Reading, fetch, fetch_ready
 from ormdb.query.find import find_keys
@@ -70,30 +72,19 @@ from ormdb.query.prepared import Given, PreparedQuery
 from ormdb.query.prepared_table import PreparedTableQuery
 from ormdb.query.table import table_ready
 from ormdb.session import Context
-from ormdb.storage.engine import Engine, EngineStatistics, ReadTransaction
+from ormdb.storage.engine import Engine, ReadTransaction
 from ormdb.storage.findings import CheckReport
 from ormdb.storage.head import Head, read_head
 from ormdb.storage.layout import Layout
-from ormdb.storage.row_cache import RowCache, RowCacheStatistics
+from ormdb.storage.row_cache import RowCache
 from ormdb.storage.views import CurrentView, View
-from ormdb.txn.commit import CommitRequest, Committer
+from ormdb.txn.commit import Committer
+from ormdb.txn.request import request_of
 
+T = TypeVar("T")
+P = ParamSpec("P")
 # Whether statistics are refreshed in the background, or by `analyze` alone.
 StatisticsMode: TypeAlias = Literal["auto", "manual"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseStatistics:
-    """Counters and sizes of an open database."""
-
-    version: int
-    schema_version: int
-    horizon: int
-    rows: dict[str, int]
-    engine: EngineStatistics
-    plans: PlanCacheStatistics
-    rows_kept: RowCacheStatistics | None  # None when nothing may be kept
-    analysis: AnalysisStatistics
 
 
 class Database(ReadQueries, TypedSession):
@@ -348,8 +339,16 @@ class Database(ReadQueries, TypedSession):
 
     # --- writing ------------------------------------------------------------------------------
 
-    def transaction(self, *, context: Context | None = None) -> Transaction:
-        """Many statements, one commit."""
+    def transaction(
+        self, *, context: Context | None = None, exclusive: bool = False
+    ) -> Transaction:
+        """Many statements, one commit.
+
+        Args:
+          context: who asks.
+          exclusive: be the one writer from the beginning to the end: such a transaction never
+            conflicts, and every other one waits for it.
+        """
         self._require_open()
         return Transaction(
             self.committer,
@@ -360,7 +359,38 @@ class Database(ReadQueries, TypedSession):
             context=context or self._context,
             observer=self.observer,
             survey=self.analyst.estimator,
+            exclusive=exclusive,
         )
+
+    def run(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        attempts: int = limits.RETRY_ATTEMPTS_MAX,
+        context: Context | None = None,
+    ) -> T:
+        """Run `work` in a transaction, commit it, and return what `work` returned.
+
+        A conflict runs it again, after a pause that grows; after a few conflicts it is run in an
+        exclusive transaction, which has none.  So `work` should do nothing that may not be done
+        twice.
+
+        Raises:
+          ConflictError: there were conflicts in all attempts.
+        """
+        begin = functools.partial(self.transaction, context=context)
+        return run_again(begin, self._clock, work, attempts=attempts)
+
+    def transactional(self, work: Callable[Concatenate[Transaction, P], T]) -> Callable[P, T]:
+        """A decorator: the function is called with a transaction before its own arguments, and run
+        as `run` does.
+
+            @db.transactional
+            def rename(txn, faa, name): ...
+
+            rename("JFK", "Kennedy")
+        """
+        return transactional(self.run, work)
 
     def begin(self, *, context: Context | None = None) -> Transaction:
         """`transaction`, as the session protocol names it."""
@@ -372,8 +402,8 @@ class Database(ReadQueries, TypedSession):
         """Apply the mutations in one commit, all or none."""
         self._require_open()
         principal = (context or self._context).principal
-        request = CommitRequest(mutations=tuple(mutations), principal=principal)
-        return list(self.committer.commit(request).outcomes)
+        result = self.committer.commit(request_of(tuple(mutations), principal))
+        return [outcome for outcomes in result.outcomes for outcome in outcomes]
 
     def bulk_load(
         self,
@@ -493,12 +523,7 @@ class Database(ReadQueries, TypedSession):
     def statistics(self) -> DatabaseStatistics:
         """Counters and sizes."""
         with self.snapshot() as snapshot:
-            head = snapshot.head
-            view, layout = snapshot.view(), snapshot.layout
-            rows = {
-                name: view.row_count(entity) or 0
-                for name, entity in snapshot.layout.entities.items()
-            }
+            head, rows, layout = snapshot.head, count_rows(snapshot), snapshot.layout
         return DatabaseStatistics(
             version=head.version,
             schema_version=head.schema_version,

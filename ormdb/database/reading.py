@@ -330,6 +330,12 @@ class Snapshot(ReadQueries):
         return self._layout
 
     @property
+    def txn(self) -> ReadTransaction:
+        """What is read through; it ends with the snapshot."""
+        self._require_open()
+        return self._txn
+
+    @property
     def head(self) -> Head:
         """The head record as of the snapshot."""
         return self._head

@@ -221,7 +221,7 @@ class Execution:
         arrange = None if filtered else self._arrange(plan, expand)
         gather = None if filtered or page.limit is not None else self._gather(plan, expand)
         level, counts = follow_to_many(
-            self.view,
+            self._sieve.expecting(self.view, plan.filter, plan),
             expand.relation,
             parents,
             plan.decoder,

@@ -38,7 +38,7 @@ from ormdb.query.follow import (
     picked,
     sliced,
 )
-from ormdb.query.plan import FilterPlan, FoldPlan, Hop, RelatedHop
+from ormdb.query.plan import Decoded, FilterPlan, FoldPlan, Hop, RelatedHop
 from ormdb.storage.layout import RelationLayout
 from ormdb.storage.records import RowDecoder
 from ormdb.storage.views import View
@@ -58,6 +58,8 @@ class Ask(Protocol):
     ) -> list[Any]: ...
 
     def given(self, parameters: Sequence[int]) -> list[Value]: ...
+
+    def expecting(self, view: View, plan: FilterPlan | None, read: Decoded) -> View: ...
 
     def gathered(self, hop: RelatedHop, parents: Level) -> tuple[Level, list[int]] | None: ...
 
@@ -160,6 +162,8 @@ def _rounds(
     if hop.filter is None and hop.expand.kind == "to_many" and not is_fold:  # one is enough
         yield follow_to_many(view, relation, parents, decoder, limit_each=1)
         return
+    if len(hops) == 1 and hop.expand.kind == "to_many":
+        view = ask.expecting(view, hop.filter, hop)
     while parents.rows:
         level, counts = _one_round(view, relation, parents, decoder)
         yield level, counts

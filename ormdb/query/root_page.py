@@ -237,8 +237,9 @@ class RootReader:
     def _near_batches(self, walk: Walk) -> Iterator[Level]:
         """Batches of the access path, filtered by the rows' own fields."""
         root = self._root
+        view = self._sieve.expecting(self._view, root.filter, root)
         batches = root_batches(
-            self._root, self._access, self._view, self._values, walk, gather=self._gatherer.keys
+            root, self._access, view, self._values, walk, gather=self._gatherer.keys
         )
         if self._access.ordered and self._access.kind == "index":
             batches = self._true_order(batches, backward=walk.backward)

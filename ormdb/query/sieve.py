@@ -20,9 +20,9 @@ from ormdb.ir.value import Value
 from ormdb.pulse import in_steps
 from ormdb.query.follow import Level, follow_to_many, follow_to_one, masked
 from ormdb.query.order import sorted_positions
-from ormdb.query.plan import DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
+from ormdb.query.plan import Decoded, DerivedPlan, FilterPlan, Hop, NodePlan, OrderPlan, RelatedHop
 from ormdb.query.related import related_values
-from ormdb.storage.views import View
+from ormdb.storage.views import RowTest, View
 
 # Related rows by a join, if that is cheaper than looking them up.  It is handed the sieve: two that
 # hold each other would be left to the garbage collector, with all that they read.
@@ -54,6 +54,15 @@ class Sieve:
             return level
         mask = self.mask(plan, level)
         return level if all(mask) else masked(level, mask)
+
+    def expecting(self, view: View, plan: FilterPlan | None, read: Decoded) -> View:
+        """The view for a reader that asks this filter of every row right after reading it."""
+        if not view.is_recording or plan is None or plan.hops:
+            return view
+        values = [self._values[index] for index in plan.parameters]
+        return view.expecting(
+            RowTest(read.entity, read.decoder, lambda rows: plan.mask(rows, *values))
+        )
 
     def node_mask(self, plan: NodePlan, level: Level) -> list[bool] | None:
         """Which rows both filters of a node keep; None when there is nothing to ask."""

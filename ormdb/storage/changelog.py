@@ -80,6 +80,15 @@ class ChangeSet:
             elif op is Op.INSERT:  # deleted before: another row under the same identity
                 ops[key] = Op.UPDATE
 
+    def add(self, later: ChangeSet) -> None:
+        """Note what was done after all that is noted here."""
+        for entity_id, ops in later.ops.items():
+            if not self.ops.get(entity_id):
+                self.ops[entity_id] = ops
+                continue
+            for key, op in ops.items():
+                self.record(entity_id, op, (key,))
+
     def is_empty(self) -> bool:
         """Whether nothing was touched in the end."""
         return not any(self.ops.values())

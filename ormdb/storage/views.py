@@ -17,11 +17,11 @@ Invariants (held by tests/property/test_storage_model.py):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import compress
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ormdb import limits
 from ormdb.errors import CorruptionError
@@ -31,6 +31,7 @@ from ormdb.storage.engine import Item, ReadTransaction
 from ormdb.storage.history import open_ended
 from ormdb.storage.layout import ROW_KEY_BYTES, EntityLayout
 from ormdb.storage.multimap import Multimap
+from ormdb.storage.records import RowDecoder
 from ormdb.storage.row_cache import RowCache
 
 T = TypeVar("T")
@@ -62,12 +63,30 @@ class Span:
     batch: int | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowTest:
+    """What rows of an entity have to meet to count, decided by their own fields alone."""
+
+    entity: EntityLayout
+    decoder: RowDecoder
+    mask: Callable[[list[Any]], list[bool]]
+
+    def met_by(self, keys: Sequence[bytes], rows: Sequence[bytes]) -> list[bool]:
+        """Which of the rows, under these row keys, meet it."""
+        return self.mask(self.decoder.decode_batch(keys, rows)) if rows else []
+
+
 class View(Protocol):
     """Rows and entries of one version."""
 
     version: int
     counters: ViewCounters
     cache: RowCache | None  # decoded rows that are true at this version
+    is_recording: bool  # whether it matters what is expected of rows
+
+    def expecting(self, test: RowTest) -> View:
+        """The same rows, for a reader that drops those of the test's entity that do not meet it."""
+        ...
 
     def unkept(self) -> View:
         """The same rows, of which none is kept and none is taken from what is kept."""
@@ -134,11 +153,16 @@ class View(Protocol):
 class CurrentView:
     """The newest commit of a snapshot."""
 
+    is_recording = False
+
     def __init__(self, txn: ReadTransaction, version: int, cache: RowCache | None = None) -> None:
         self.txn = txn
         self.version = version
         self.counters = ViewCounters()
         self.cache = cache
+
+    def expecting(self, test: RowTest) -> CurrentView:
+        return self
 
     def unkept(self) -> CurrentView:
         return CurrentView(self.txn, self.version)
@@ -253,12 +277,17 @@ class CurrentView:
 class PastView:
     """Version `version`, seen from a later snapshot.  Slower: it reads history as well."""
 
+    is_recording = False
+
     def __init__(self, txn: ReadTransaction, version: int) -> None:
         self.txn = txn
         self.version = version
         self.counters = ViewCounters()
         self.cache: RowCache | None = None  # it keeps what is true now
         self._after_version = (version + 1).to_bytes(8, "big")
+
+    def expecting(self, test: RowTest) -> PastView:
+        return self
 
     def unkept(self) -> PastView:
         return PastView(self.txn, self.version)

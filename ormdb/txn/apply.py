@@ -19,7 +19,8 @@ Invariants (held by tests/property/test_writes_model.py):
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Sequence
+from collections.abc import Container, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never
@@ -36,6 +37,7 @@ from ormdb.ir.mutation import (
     UpdateWhere,
 )
 from ormdb.ir.value import RowDict, Value
+from ormdb.storage.changelog import ChangeSet
 from ormdb.storage.engine import WriteTransaction
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import EntityLayout, IndexLayout, Layout, RelationLayout
@@ -136,6 +138,38 @@ class Applier:
             case _:
                 assert_never(mutation)
         return MutationOutcome(entity=entity.name, identities=tuple(identities))
+
+    @property
+    def txn(self) -> WriteTransaction:
+        """What is read from and written to."""
+        return self._txn
+
+    @contextmanager
+    def attempt(self) -> Generator[None]:
+        """Apply what follows together: an error undoes all of it, and more may be applied after.
+
+        Nests: what is attempted inside an attempt is undone with it.
+        """
+        outer, changes, numbers = self._txn, self.writer.changes, self.counters.mark()
+        part = outer.nested()
+        self._use(part, ChangeSet())
+        try:
+            yield
+            part.commit()
+        except BaseException:
+            part.abort()
+            self.counters.reset(numbers)
+            self._probes.forget()
+            self._use(outer, changes)
+            raise
+        changes.add(self.writer.changes)
+        self._use(outer, changes)
+
+    def _use(self, txn: WriteTransaction, changes: ChangeSet) -> None:
+        if self.counters.txn is self._txn:
+            self.counters.txn = txn
+        self._txn = self.writer.txn = self._probes.txn = txn
+        self.writer.changes = changes
 
     def insert(self, entity: EntityLayout, dicts: Sequence[RowDict]) -> list[tuple[Value, ...]]:
         """Insert rows; their identities in order."""

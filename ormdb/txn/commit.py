@@ -1,32 +1,31 @@
-"""Commits: the request, the committer, and a commit held open.
+"""A commit being made: validated, its statements run, sealed into the log.
 
-    CommitRequest(read_at=7, reads, mutations, principal)
-        │
-    Committer.commit(request)
-        open       become the one writer; the next version is 10
+    OpenCommit, version 10, on the one write transaction (or on one nested in it)
         validate   did anything that was read since 7 change?          ConflictError
-        apply      each mutation in order                              ConstraintError, ...
-        publish    counters, log entry, head; the engine's commit      durable from here on
+        run        each statement; what was told before must come again
+        seal       counters, log entry, head
 
-An embedded transaction holds the same commit open between its statements, so that its reads see
-its writes in every index; a request that arrives whole runs through the same four steps.
+`Committer.commit` runs whole requests, of any number of threads, a group at a time (`group`);
+`Committer.open` holds a commit open for whoever wants to be the only writer meanwhile.
 
-Invariants (held by tests/property/test_writes_model.py and tests/crash/):
+Invariants (held by tests/property/test_writes_model.py, tests/unit/txn/test_constraints.py and
+tests/crash/):
   1. Versions follow each other without a gap; the wall clock of a commit never lies before the
      one before.
   2. A commit is either wholly visible or not at all; it is durable when `publish` returns.
   3. A commit that changed nothing leaves no version behind.
+  4. A statement of which a part was refused has left nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ormdb import limits
 from ormdb.clock import Clock
-from ormdb.errors import ClosedError, ConflictError, CorruptionError
-from ormdb.interrupts import uninterrupted
+from ormdb.errors import ClosedError, ConflictError, CorruptionError, OrmdbError, UsageError
 from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.storage.changelog import append_entry, version_at
 from ormdb.storage.engine import Engine, WriteTransaction
@@ -37,25 +36,10 @@ from ormdb.storage.views import CurrentView
 from ormdb.txn.apply import Applier
 from ormdb.txn.draws import Counters, NumberSource
 from ormdb.txn.ground import Select
-from ormdb.txn.reads import ReadSet, validate_reads
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitRequest:
-    """Everything a commit needs, as values: it can be sent, and run again."""
-
-    mutations: tuple[Mutation, ...]
-    principal: str
-    read_at: int | None = None
-    reads: ReadSet = field(default_factory=ReadSet)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitResult:
-    """A commit that was made.  `version` is the newest one when nothing had changed."""
-
-    version: int
-    outcomes: tuple[MutationOutcome, ...]
+from ormdb.txn.group import CommitQueue
+from ormdb.txn.reads import ReadSet
+from ormdb.txn.request import TELLING_ERRORS, CommitRequest, CommitResult, Outcomes, Statement
+from ormdb.txn.validate import changes_since, validate_by_log
 
 
 class OpenCommit:
@@ -93,51 +77,100 @@ class OpenCommit:
 
     def validate(self, reads: ReadSet, *, read_at: int) -> None:
         """Refuse to go on when something read at `read_at` has changed since."""
-        if read_at < self.head.horizon and not reads.is_empty():
+        if reads.is_empty() or read_at == self.head.version:
+            return
+        newest = self.head.version
+        changed = None
+        if read_at >= self.head.horizon:
+            changed = changes_since(self._txn, reads, read_at=read_at, newest=newest)
+        if changed is None:
             raise ConflictError(
-                f"the transaction began at commit {read_at}, and what was changed until commit "
-                f"{self.head.horizon} is no longer known; run the transaction again",
+                f"the transaction has read at commit {read_at}, and what was changed up to commit "
+                f"{newest} is no longer known, or too much; run the transaction again",
                 read_at=read_at,
-                version=self.head.horizon,
+                version=newest,
             )
-        validate_reads(self._txn, self.layout, reads, read_at=read_at, newest=self.head.version)
+        validate_by_log(self._txn, self.layout, reads, changed, read_at=read_at)
 
-    def apply(self, mutation: Mutation) -> MutationOutcome:
-        """Apply one mutation; when it is refused, the commit is as before and may go on."""
+    def run(self, request: CommitRequest) -> tuple[Outcomes, ...]:
+        """Validate a request and run its statements."""
+        number = self.layout.bundle.version
+        if request.schema_version is not None and request.schema_version != number:
+            raise ConflictError(
+                f"the schema has become version {number}, and this transaction began with version "
+                f"{request.schema_version}; run the transaction again",
+                read_at=request.read_at,
+            )
+        if request.read_at is not None:
+            self.validate(request.reads, read_at=request.read_at)
+        return tuple(map(self.run_statement, request.statements))
+
+    def run_statement(self, statement: Statement) -> Outcomes:
+        """Run a statement that is not undone by itself; what was told before must come again."""
         self._require_open()
-        return self.applier.apply(mutation)
+        if statement.refusal is not None:
+            self._run_refused(statement, statement.refusal)
+            return ()
+        try:
+            found = tuple(self.applier.apply(each, tape=tape) for each, tape in statement.taped())
+        except TELLING_ERRORS as error:
+            if statement.outcomes is None:
+                raise
+            raise _overtaken(statement, error) from error
+        if statement.outcomes is not None and found != statement.outcomes:
+            raise _overtaken(statement, None)
+        return found
+
+    def apply_together(self, mutations: Sequence[Mutation]) -> list[MutationOutcome]:
+        """Apply mutations, all or none; when they are refused, the commit may go on."""
+        self._require_open()
+        with self.applier.attempt():
+            return [self.applier.apply(mutation) for mutation in mutations]
 
     def view(self) -> CurrentView:
         """Rows and entries as this commit has them so far."""
         self._require_open()
         self.applier.writer.flush()
-        return CurrentView(self._txn, self.version)
+        return CurrentView(self.applier.txn, self.version)
+
+    def seal(self) -> Head:
+        """Write the log entry and the head into the transaction; the head it will leave."""
+        self._require_open()
+        self.applier.finish()
+        changes = self.applier.writer.changes
+        if changes.is_empty():
+            return self.head
+        append_entry(
+            self._txn,
+            changes,
+            version=self.version,
+            wall_us=self._wall_us,
+            principal=self._principal,
+        )
+        horizon = self._committer.reclaim_some(self._txn, self.layout, self.head, self._wall_us)
+        head = replace(self.head, version=self.version, wall_us=self._wall_us, horizon=horizon)
+        write_head(self._txn, head)
+        return head
 
     def publish(self) -> int:
         """Make the commit durable and visible; the version readers now see."""
-        self._require_open()
-        self._ended = True
         try:
-            self.applier.finish()
-            changes = self.applier.writer.changes
-            if changes.is_empty():
+            head = self.seal()
+            self._ended = True
+            if head is self.head:
                 self._txn.abort()
-                return self.head.version
-            append_entry(
-                self._txn,
-                changes,
-                version=self.version,
-                wall_us=self._wall_us,
-                principal=self._principal,
-            )
-            horizon = self._committer.reclaim_some(self._txn, self.layout, self.head, self._wall_us)
-            head = replace(self.head, version=self.version, wall_us=self._wall_us, horizon=horizon)
-            write_head(self._txn, head)
-            self._txn.commit()
+            else:
+                self._txn.commit()
         finally:
-            self._txn.abort()  # harmless after the commit
-        self._committer.on_commit(changes.counted())
-        return self.version
+            self.abort()  # harmless after the commit
+        if head is not self.head:
+            self.tell()
+        return head.version
+
+    def tell(self) -> None:
+        """Tell whoever counts them how many rows were changed; after the commit."""
+        self._ended = True
+        self._committer.on_commit(self.applier.writer.changes.counted())
 
     def abort(self) -> None:
         """Undo everything; harmless after the end."""
@@ -145,6 +178,18 @@ class OpenCommit:
             self.applier.counters.reset({})
         self._ended = True
         self._txn.abort()
+        self._committer.let_go(self)
+
+    def _run_refused(self, statement: Statement, code: str) -> None:
+        """See that a statement is refused again as it was."""
+        try:
+            with self.applier.attempt():
+                for mutation, tape in statement.taped():
+                    self.applier.apply(mutation, tape=tape)
+                raise _overtaken(statement, None)
+        except TELLING_ERRORS as error:
+            if error.code != code:
+                raise _overtaken(statement, error) from error
 
     def _require_open(self) -> None:
         if self._ended:
@@ -152,7 +197,7 @@ class OpenCommit:
 
 
 class Committer:
-    """Makes commits, one at a time.
+    """Makes commits.
 
     `layout_at` gives the layout of a schema version as seen by a transaction; `pinned` the
     oldest version that an open snapshot still reads, which reclaim must not pass; `on_commit` is
@@ -174,44 +219,95 @@ class Committer:
         self.select = select
         self.clock = clock
         self.numbers = NumberSource()
+        self.queue = CommitQueue(self.commit_group)
         self._layout_at = layout_at
         self._pinned = pinned
         self._retention_us = retention_us
         self.on_commit = on_commit
+        self._held: tuple[OpenCommit, int] | None = None  # and the thread that holds it
 
     def commit(self, request: CommitRequest) -> CommitResult:
-        """Run a whole request.
+        """Run a whole request, together with those of other threads.
 
         Raises:
           ConflictError: what the request read has changed; run the transaction again.
           ConstraintError and other UsageErrors: a mutation was refused; nothing was committed.
         """
-        commit: OpenCommit | None = None
-        try:
-            with uninterrupted():
-                commit = self.open(principal=request.principal)
-            if request.read_at is not None:
-                commit.validate(request.reads, read_at=request.read_at)
-            outcomes = tuple(commit.apply(mutation) for mutation in request.mutations)
-            with uninterrupted():
-                return CommitResult(version=commit.publish(), outcomes=outcomes)
-        finally:
-            with uninterrupted():
-                if commit is not None:
-                    commit.abort()
+        held = self._held
+        if held is not None and held[1] == threading.get_ident():
+            raise UsageError(
+                "this thread has an exclusive transaction open, for which this would wait for "
+                "ever; write through that transaction, or end it first"
+            )
+        return self.queue.run(request)
 
     def open(self, *, principal: str, deferred: bool = False) -> OpenCommit:
         """Become the one writer and begin a commit."""
         txn = self.engine.begin_write()
         try:
-            head = read_head(txn)
-            if head is None:
-                raise CorruptionError("the database lost its head record; restore a backup")
-            layout = self._layout_at(txn, head.schema_version)
-            return OpenCommit(self, txn, head, layout, principal=principal, deferred=deferred)
+            head, layout = self._look(txn)
+            commit = OpenCommit(self, txn, head, layout, principal=principal, deferred=deferred)
         except BaseException:
             txn.abort()
             raise
+        self._held = commit, threading.get_ident()
+        return commit
+
+    def let_go(self, commit: OpenCommit) -> None:
+        """A commit that was held open has ended."""
+        if self._held is not None and self._held[0] is commit:
+            self._held = None
+
+    def commit_group(
+        self, requests: Sequence[CommitRequest]
+    ) -> list[CommitResult | OrmdbError] | None:
+        """Run requests in one engine commit, each undone alone when it is refused.
+
+        Returns what became of each, or None when the engine failed under several of them: nothing
+        was committed, and each may be run by itself.
+        """
+        is_alone = len(requests) == 1
+        results: list[CommitResult | OrmdbError] = []
+        made: list[OpenCommit] = []
+        txn = self.engine.begin_write()
+        try:
+            head, layout = self._look(txn)
+            for request in requests:
+                part = txn if is_alone else txn.nested()
+                commit = OpenCommit(self, part, head, layout, principal=request.principal)
+                try:
+                    outcomes = commit.run(request)
+                    after = commit.seal()
+                    if not is_alone:
+                        part.commit()
+                except (UsageError, ConflictError) as error:
+                    commit.abort()
+                    results.append(error)
+                    continue
+                except BaseException:
+                    commit.abort()
+                    if is_alone:
+                        raise
+                    return None
+                changed, head = after is not head, after
+                if changed:
+                    made.append(commit)
+                results.append(
+                    CommitResult(version=head.version, changed=changed, outcomes=outcomes)
+                )
+            if made:
+                txn.commit()
+        finally:
+            txn.abort()  # harmless after the commit
+        for commit in made:
+            commit.tell()
+        return results
+
+    def _look(self, txn: WriteTransaction) -> tuple[Head, Layout]:
+        head = read_head(txn)
+        if head is None:
+            raise CorruptionError("the database lost its head record; restore a backup")
+        return head, self._layout_at(txn, head.schema_version)
 
     def reclaim_some(self, txn: WriteTransaction, layout: Layout, head: Head, wall_us: int) -> int:
         """Now and then, as part of a commit, drop a bounded part of what retention let go."""
@@ -243,3 +339,15 @@ class Committer:
         target = head.horizon if found is None else found
         pinned = self._pinned()
         return target if pinned is None else min(target, pinned)
+
+
+def _overtaken(statement: Statement, error: OrmdbError | None) -> ConflictError:
+    """A statement does not do what it did when it was tried."""
+    kind = type(statement.mutations[0]).__name__.lower() if statement.mutations else "statement"
+    why = "finds other rows than before" if error is None else f"is refused now: {error}"
+    details = {} if error is None else dict(error.details)
+    return ConflictError(
+        f"since this transaction ran its {kind}, other commits were made, and it {why}; "
+        "run the transaction again",
+        **details,
+    )

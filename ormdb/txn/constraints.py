@@ -48,7 +48,7 @@ class Probes:
     """The constraint probes of one open commit."""
 
     def __init__(self, txn: WriteTransaction, clock: Clock) -> None:
-        self._txn = txn
+        self.txn = txn
         self._clock = clock
         self._known: dict[int, dict[bytes, int | None]] = {}
         self._checks: dict[str, list[tuple[str, Callable[[Sequence[Any]], list[int]]]]] = {}
@@ -78,7 +78,7 @@ class Probes:
 
     def new_row_keys(self, entity: EntityLayout, rows: Sequence[Any], keys: list[bytes]) -> None:
         """Refuse int identities that are taken, already or twice in the batch."""
-        taken = self._txn.get_many(entity.rows, keys) if self._reaches_back(entity, keys) else []
+        taken = self.txn.get_many(entity.rows, keys) if self._reaches_back(entity, keys) else []
         position = _first_repeat(keys, [value is not None for value in taken])
         if position is not None:
             raise _identity_taken(entity, identity_of(entity, rows[position]))
@@ -128,7 +128,7 @@ class Probes:
         `gained` are index key, row key and row; `leaving` the index keys that rows of the statement
         give up, each followed by the row key.
         """
-        found = self._txn.many(index.space, [key for key, _, _ in gained])
+        found = self.txn.many(index.space, [key for key, _, _ in gained])
         seen: set[bytes] = set()
         for (key, own, row), joined in zip(gained, found, strict=True):
             holders = [joined[i : i + 8] for i in range(0, len(joined), 8)]
@@ -173,6 +173,10 @@ class Probes:
             if attribute is not None:
                 setattr(row, attribute, number)
 
+    def forget(self) -> None:
+        """Rows that were written are gone again: ask about every target anew."""
+        self._known.clear()
+
     def forget_target(self, relation: RelationLayout) -> None:
         """Rows of the relation's target were removed: ask again."""
         self._known.pop(relation.relation.id, None)
@@ -193,7 +197,7 @@ class Probes:
             return
         if together is None:
             together = set(keys) if relation.source is relation.target else set[bytes]()
-        for position, joined in enumerate(self._txn.many(relation.index.space, keys)):
+        for position, joined in enumerate(self.txn.many(relation.index.space, keys)):
             referrers = [joined[i : i + 8] for i in range(0, len(joined), 8)]
             count = sum(key not in together for key in referrers)
             if count:
@@ -216,13 +220,13 @@ class Probes:
         """Encoded target values -> row number, for those that exist."""
         lookup = relation.target_lookup
         if lookup is None:
-            found = self._txn.get_many(relation.target.rows, keys)
+            found = self.txn.get_many(relation.target.rows, keys)
             return {
                 key: _number_of(key)
                 for key, row in zip(keys, found, strict=True)
                 if row is not None
             }
-        joined = self._txn.many(lookup.space, keys)
+        joined = self.txn.many(lookup.space, keys)
         led = {
             key: row_keys[:ROW_KEY_BYTES]
             for key, row_keys in zip(keys, joined, strict=True)
@@ -237,7 +241,7 @@ class Probes:
         """See that each entry leads to the row it names: a row that is written now keeps the
         number of that row for good."""
         target, row_keys = relation.target, list(found.values())
-        rows = self._txn.get_many(target.rows, row_keys)
+        rows = self.txn.get_many(target.rows, row_keys)
         present = [row for row in rows if row is not None]
         decoder = target.codec.decoder(lookup.read_slots)
         if len(present) < len(rows) or lookup.encode_rows(
@@ -277,7 +281,7 @@ class Probes:
         there = [i for i, key in enumerate(keys) if key is not None]
         encoded = [key for key in keys if key is not None]
         own = None if own is None else [own[i] for i in there]
-        found = self._txn.many(index.space, encoded)
+        found = self.txn.many(index.space, encoded)
         taken = [
             bool(joined) and (own is None or joined != own[i]) for i, joined in enumerate(found)
         ]
@@ -291,7 +295,7 @@ class Probes:
 
     def _reaches_back(self, entity: EntityLayout, keys: list[bytes]) -> bool:
         """Whether any of the keys could be in the space already."""
-        tail = next(iter(self._txn.scan(entity.rows, reverse=True, limit=1)), None)
+        tail = next(iter(self.txn.scan(entity.rows, reverse=True, limit=1)), None)
         return tail is not None and min(keys, default=b"") <= tail[0][0]
 
 

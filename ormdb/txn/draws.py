@@ -77,7 +77,7 @@ class Counters:
     def __init__(
         self, txn: ReadTransaction, source: NumberSource, *, rows_after: int | None = None
     ) -> None:
-        self._txn = txn
+        self.txn = txn  # where they are read
         self._source = source
         self._rows_after = rows_after
         self._numbers: dict[str, int] = {}
@@ -119,7 +119,7 @@ class Counters:
         if counter not in self._numbers:
             if counter not in self._found:
                 if self._rows_after is None or counter.startswith(SEQUENCE):
-                    self._found[counter] = read_counters(self._txn, [counter])[0]
+                    self._found[counter] = read_counters(self.txn, [counter])[0]
                 else:
                     self._found[counter] = self._rows_after
             self._numbers[counter] = self._found[counter]

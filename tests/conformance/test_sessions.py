@@ -101,24 +101,29 @@ def test_a_refused_statement_leaves_the_transaction_as_it_was(db: Database) -> N
     assert not names & {"x", "y"}
 
 
-def test_a_write_after_a_read_that_changed_meanwhile_raises_conflict(db: Database) -> None:
-    with db.transaction() as txn:
-        player = txn.one(Player.where(Player.nick == "p1"))
+def test_a_transaction_that_wrote_and_whose_read_changed_meanwhile_ends_in_a_conflict(
+    db: Database,
+) -> None:
+    txn = db.transaction()
+    player = txn.one(Player.where(Player.nick == "p1"))
+    with pytest.raises(ConflictError, match="changed by commit") as caught, txn:
         db.update(Player.key(player.id), Player.score.to(99))
-        with pytest.raises(ConflictError) as caught:
-            txn.update(Player.key(player.id), Player.score.to((player.score or 0) + 1))
-    assert caught.value.details["entity"] == "Player"
+        txn.update(Player.key(player.id), Player.score.to((player.score or 0) + 1))
+    assert caught.value.entity == "Player"
+    assert caught.value.identity == (player.id,)
+    assert caught.value.version == db.version
     assert db.one(Player.where(Player.nick == "p1")).score == 99
 
 
-def test_a_write_after_a_table_that_changed_meanwhile_raises_conflict(db: Database) -> None:
+def test_a_transaction_that_wrote_and_whose_table_changed_meanwhile_ends_in_a_conflict(
+    db: Database,
+) -> None:
     best = Player.all().table(Player.score.max())
-    with db.transaction() as txn:
+    with pytest.raises(ConflictError), db.transaction() as txn:
         ((score,),) = txn.table(best)
         db.insert(Player(nick="other", score=1_000, team=None))
         assert list(txn.table(best)) == [(score,)]
-        with pytest.raises(ConflictError):
-            txn.insert(Player(nick="late", score=(score or 0) + 1, team=None))
+        txn.insert(Player(nick="late", score=(score or 0) + 1, team=None))
     assert list(db.table(best)) == [(1_000,)]
 
 

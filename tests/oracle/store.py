@@ -18,7 +18,8 @@ from ormdb.storage.findings import CheckReport
 from ormdb.storage.head import Head, read_head, write_head
 from ormdb.storage.layout import EntityLayout, Layout
 from ormdb.storage.memory import MemoryEngine
-from ormdb.txn.commit import CommitRequest, Committer
+from ormdb.txn.commit import Committer
+from ormdb.txn.request import request_of
 from tests.oracle.clocks import StillClock
 from tests.oracle.club import NUMBERED
 
@@ -88,8 +89,7 @@ class Store:
     def commit(self, *mutations: Mutation) -> int:
         """Make one commit; its version."""
         self.clock.advance(seconds=1)
-        request = CommitRequest(mutations=mutations, principal=PRINCIPAL)
-        return self.committer.commit(request).version
+        return self.committer.commit(request_of(mutations, PRINCIPAL)).version
 
     def insert(self, entity: str, *rows: RowDict) -> int:
         return self.commit(Insert(entity=entity, rows=rows))

@@ -156,7 +156,7 @@ def test_an_analysis_waits_for_no_writer_and_is_kept_after_its_commit(
     monkeypatch.setattr(analyzing, "analyze_entity", held_until(go))
     with open_file(tmp_path) as database:
         add(database, MANY)
-        with database.transaction() as txn:
+        with database.transaction(exclusive=True) as txn:
             txn.insert_rows(Other, [{"id": 1}])
             go.set()
             database.analyst.settle()
@@ -172,7 +172,7 @@ def test_an_analysis_that_no_commit_follows_is_kept_by_closing(
     monkeypatch.setattr(analyzing, "analyze_entity", held_until(go))
     with open_file(tmp_path) as database:
         add(database, MANY)
-        txn = database.transaction()
+        txn = database.transaction(exclusive=True)
         txn.insert_rows(Other, [{"id": 1}])
         go.set()
         database.analyst.settle()

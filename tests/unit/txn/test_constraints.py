@@ -197,14 +197,18 @@ def test_rows_of_a_refused_statement_are_no_targets(store: Store) -> None:
         ({"id": 1, "mentor_id": 2}, {"id": 2, "points": 2_000, "mentor_id": 1}),
     ):
         with pytest.raises(ConstraintError):
-            commit.apply(insert("Member", *rows))
+            commit.apply_together([insert("Member", *rows)])
         with pytest.raises(ForeignKeyError):
-            commit.apply(insert("Member", {"id": 3, "mentor_id": 1}))
+            commit.apply_together([insert("Member", {"id": 3, "mentor_id": 1})])
     nodes = ({"path": "a", "part": 1}, {"path": "a", "part": 2, "up_path": "a", "up_part": 1})
     with pytest.raises(ForeignKeyError):
-        commit.apply(insert("Node", *nodes, {"path": "b", "part": 1, "up_path": "x", "up_part": 1}))
+        commit.apply_together(
+            [insert("Node", *nodes, {"path": "b", "part": 1, "up_path": "x", "up_part": 1})]
+        )
     with pytest.raises(ForeignKeyError):
-        commit.apply(insert("Node", {"path": "c", "part": 1, "up_path": "a", "up_part": 1}))
+        commit.apply_together(
+            [insert("Node", {"path": "c", "part": 1, "up_path": "a", "up_part": 1})]
+        )
     commit.abort()
 
 
@@ -219,11 +223,13 @@ def test_a_target_inserted_earlier_in_the_commit_is_found(store: Store) -> None:
 
 def test_a_target_deleted_earlier_in_the_commit_is_not_found(towns: Store) -> None:
     commit = open_commit(towns)
-    commit.apply(insert("Member", {"id": 5, "town_code": "B"}))  # the target is known from here on
-    commit.apply(delete("Member", (5,)))
-    commit.apply(delete("Town", ("B",)))
+    commit.apply_together(
+        [insert("Member", {"id": 5, "town_code": "B"})]
+    )  # the target is known from here on
+    commit.apply_together([delete("Member", (5,))])
+    commit.apply_together([delete("Town", ("B",))])
     with pytest.raises(ForeignKeyError):
-        commit.apply(insert("Member", {"id": 6, "town_code": "B"}))
+        commit.apply_together([insert("Member", {"id": 6, "town_code": "B"})])
     commit.abort()
 
 
@@ -262,12 +268,12 @@ def test_a_target_whose_values_changed_in_the_commit_is_found_by_the_new_ones(
     towns: Store,
 ) -> None:
     commit = open_commit(towns)
-    commit.apply(insert("Member", {"id": 5, "zone": "n", "lot": 2}))
-    commit.apply(delete("Member", (5,)))
-    commit.apply(update("Town", "B", lot=8))
+    commit.apply_together([insert("Member", {"id": 5, "zone": "n", "lot": 2})])
+    commit.apply_together([delete("Member", (5,))])
+    commit.apply_together([update("Town", "B", lot=8)])
     with pytest.raises(ForeignKeyError):
-        commit.apply(insert("Member", {"id": 5, "zone": "n", "lot": 2}))
-    commit.apply(insert("Member", {"id": 5, "zone": "n", "lot": 8}))
+        commit.apply_together([insert("Member", {"id": 5, "zone": "n", "lot": 2})])
+    commit.apply_together([insert("Member", {"id": 5, "zone": "n", "lot": 8})])
     commit.publish()
     assert towns.check().is_clean
 
@@ -283,12 +289,12 @@ def test_a_missing_row_is_neither_updated_nor_deleted(towns: Store) -> None:
 
 def test_a_refused_statement_leaves_the_commit_to_go_on(towns: Store) -> None:
     commit = open_commit(towns)
-    commit.apply(insert("Member", {"email": "first"}))
+    commit.apply_together([insert("Member", {"email": "first"})])
     with pytest.raises(UniqueError):
-        commit.apply(insert("Member", {"email": "second"}, {"email": "a"}))
+        commit.apply_together([insert("Member", {"email": "second"}, {"email": "a"})])
     with pytest.raises(ForeignKeyError):
-        commit.apply(delete("Town", ("B",), ("A",)))
-    commit.apply(insert("Member", {"email": "second"}))
+        commit.apply_together([delete("Town", ("B",), ("A",))])
+    commit.apply_together([insert("Member", {"email": "second"})])
     commit.publish()
     emails = next(i for i in towns.entity("Member").indexes if i.name == "emails")
     assert len(towns.items(emails.space)) == 4
@@ -298,8 +304,8 @@ def test_a_refused_statement_leaves_the_commit_to_go_on(towns: Store) -> None:
 def test_a_refused_statement_gives_its_numbers_back(towns: Store) -> None:
     commit = open_commit(towns)
     with pytest.raises(UniqueError):
-        commit.apply(insert("Member", {"id": 1_000}, {"id": 1}))
-    outcome = commit.apply(insert("Member", {}))
+        commit.apply_together([insert("Member", {"id": 1_000}, {"id": 1})])
+    (outcome,) = commit.apply_together([insert("Member", {})])
     assert outcome.identities == ((3,),)
     commit.abort()
 
