@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -32,14 +31,6 @@ from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
 from ormdb.database.figures import DatabaseStatistics, count_rows
 from ormdb.database.loading import BulkLoad, Progress, Rows
-from ormdb.database.maintenance import (
-    CompactOutcome,
-    ReclaimOutcome,
-    back_up,
-    check_engine,
-    compact_engine,
-    reclaim_engine,
-)
 from ormdb.database.observing import (
     observed_count,
     observed_exists,
@@ -50,6 +41,7 @@ from ormdb.database.observing import (
 from ormdb.database.reading import ReadQueries, Snapshot
 from ormdb.database.retrying import run_again, transactional
 from ormdb.database.streaming import GraphStream
+from ormdb.database.upkeep import Upkeep
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
 from ormdb.ir.explanation import Explanation
@@ -73,7 +65,6 @@ from ormdb.query.prepared_table import PreparedTableQuery
 from ormdb.query.table import table_ready
 from ormdb.session import Context
 from ormdb.storage.engine import Engine, ReadTransaction
-from ormdb.storage.findings import CheckReport
 from ormdb.storage.head import Head, read_head
 from ormdb.storage.layout import Layout
 from ormdb.storage.row_cache import RowCache
@@ -87,7 +78,7 @@ P = ParamSpec("P")
 StatisticsMode: TypeAlias = Literal["auto", "manual"]
 
 
-class Database(ReadQueries, TypedSession):
+class Database(Upkeep, ReadQueries, TypedSession):
     """An open database; made by `ormdb.open`."""
 
     def __init__(
@@ -449,54 +440,7 @@ class Database(ReadQueries, TypedSession):
         named = [(entity_name(entity), rows) for entity, rows in loads]
         return load.run(named, progress=progress, total=total)
 
-    # --- maintenance --------------------------------------------------------------------------
-
-    def check(self, *, deep: bool = False) -> CheckReport:
-        """Verify the file, while it is in use: head, schema, log and counters, or everything.
-
-        Damage is what this looks for, so it is in the report and never an exception.  A deep
-        check holds up writers while it looks at the pages of the file.
-        """
-        self._require_open()
-        return check_engine(self.engine, deep=deep)
-
-    def backup(self, path: str | os.PathLike[str], *, compact: bool = True) -> None:
-        """Copy the newest commit to a new file, while everybody goes on.
-
-        Args:
-          path: where; nothing may be there.
-          compact: leave free pages out, which takes longer and makes a smaller file.
-
-        Raises:
-          UsageError: the file exists, or its folder does not.
-          CorruptionError: what was copied is not sound.
-        """
-        self._require_open()
-        back_up(self.engine, path, compact=compact)
-
-    def compact(self) -> CompactOutcome:
-        """Rewrite the file without its free pages.  Only its only user may do that.
-
-        Raises:
-          BusyError: another process, snapshot, transaction or Database has the file open.
-        """
-        self._require_open()
-        with self.analyst.stopped():
-            return compact_engine(self.engine)
-
-    def reclaim(
-        self, *, keep: datetime.timedelta | None = None, keep_versions: int | None = None
-    ) -> ReclaimOutcome:
-        """Drop old versions now, which commits otherwise do bit by bit.
-
-        Args:
-          keep: how long versions are kept; the retention of this database when neither is given.
-          keep_versions: how many versions are kept; with `keep`, what either keeps is kept.
-        """
-        self._require_open()
-        return reclaim_engine(
-            self.committer, self._layout_at, keep=keep, keep_versions=keep_versions
-        )
+    # --- statistics ---------------------------------------------------------------------------
 
     def analyze(self, *entities: str | type[Entity]) -> AnalysisStatistics:
         """Look at the rows of some entities, or of all, so that queries are planned by what they
