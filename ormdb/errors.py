@@ -191,9 +191,9 @@ class LimitError(OrmdbError, code="limit"):
 
 
 class BudgetError(LimitError, code="limit.budget"):
-    """A fetch grew past its fanout budget.
+    """A fetch grew past its fanout budget, or a delete past its own.
 
-    Details: `budget` (its name), `path` (the include), `allowed`, `reached`.
+    Details: `budget` (its name), `path` (the include, or relations), `allowed`, `reached`.
     """
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
 
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
-from ormdb.ir.mutation import Mutation, MutationOutcome
+from ormdb.ir.mutation import Delete, Mutation, MutationOutcome
 from ormdb.ir.result import FetchStatistics, GraphBlocks
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
@@ -240,6 +241,12 @@ class Reader(Protocol):
         context: Context | None = None,
     ) -> Explanation:
         """How the query would be fetched; with `analyze`, also what fetching it took."""
+        ...
+
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        """What a delete would do: how many rows would go, change, or refuse it."""
         ...
 
     def run_prepare(self, query: GraphQuery) -> PreparedReads:

@@ -30,7 +30,7 @@ Invariants (held by tests/property/test_catalog.py and tests/property/test_schem
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal as Choice
 from typing import TypeVar
 
@@ -189,7 +189,8 @@ def _index(entity: str, old: IndexDef | None, new: IndexDef | None) -> Iterator[
         yield Change(kind="added", words=f"{index_text(new)} of {entity}", touches_rows=True)
     else:
         words = f"index {entity}.{new.name}: {index_text(old)} -> {index_text(new)}"
-        yield _changed(words, touches_rows=True)
+        # Sooner or later, what is unique between two commits stays so.
+        yield _changed(words, touches_rows=not _same(replace(old, deferred=new.deferred), new))
 
 
 def _check(entity: str, old: CheckDef | None, new: CheckDef | None) -> Iterator[Change]:
@@ -270,6 +271,10 @@ def _relation(old: RelationDef, new: RelationDef) -> Iterator[Change]:
     if old.on_delete != new.on_delete:
         change = f"{old.on_delete} -> {new.on_delete}".replace("_", " ")
         yield _changed(f"on delete of {where}: {change}", touches_rows=True)
+    if old.deferred != new.deferred:
+        when = "when the transaction ends" if new.deferred else "at once"
+        # What is checked later or sooner holds all the same between two commits.
+        yield _changed(f"{where} is checked {when} now", touches_rows=False)
     if old.enforced != new.enforced:
         words = f"{where} is {'enforced' if new.enforced else 'not enforced'} now"
         yield _changed(words, touches_rows=True)

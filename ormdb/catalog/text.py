@@ -112,6 +112,7 @@ def computed_text(computed: Computed) -> str:
 def index_text(index: IndexDef) -> str:
     """An index, on one line."""
     kind = "unique " if index.unique else _KINDS[index.kind]
+    kind += "deferred " if index.deferred else ""
     text = f"{kind}index {quote_name(index.name)} on {_columns(index.fields)}"
     if index.condition is not None:
         text += f" where {format_expression(index.condition)}"
@@ -179,6 +180,8 @@ def _relation(relation: RelationDef) -> Iterator[str]:
         yield f"  inverse {one}{quote_name(relation.inverse)}"
     if relation.on_delete != "restrict":
         yield f"  on delete {relation.on_delete.replace('_', ' ')}"
+    if relation.deferred:
+        yield "  deferred"
     if not relation.enforced:
         yield "  not enforced"
     yield from _doc(relation.doc, "  ")

@@ -17,7 +17,7 @@ Invariants (held by tests/unit/catalog/test_text.py and tests/property/test_cata
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from ormdb.errors import ExpressionError, SchemaError
@@ -126,6 +126,7 @@ class _Relation:
     inverse_one: bool = False
     on_delete: OnDelete = "restrict"
     enforced: bool = True
+    deferred: bool = False
     doc: list[str] = field(default_factory=list[str])
 
     def finish(self) -> RelationDef:
@@ -139,6 +140,7 @@ class _Relation:
             inverse_one=self.inverse_one,
             on_delete=self.on_delete,
             enforced=self.enforced,
+            deferred=self.deferred,
             doc="\n".join(self.doc),
         )
 
@@ -277,10 +279,12 @@ class _Reader:
             case word:
                 if word == "full":
                     scanner.expect_word("text")
+                unique = word == "unique"
+                deferred = unique and scanner.take_word("deferred") is not None
                 if word != "index":
                     scanner.expect_word("index")
-                kind = _KINDS.get(word, "ordered")
-                entity.indexes.append(_scan_index(scanner, kind, unique=word == "unique"))
+                made = _scan_index(scanner, _KINDS.get(word, "ordered"))
+                entity.indexes.append(replace(made, unique=unique, deferred=deferred))
 
     def _read_field_property(self, scanner: Scanner) -> None:
         if self._field is None:
@@ -321,14 +325,14 @@ def _scan_computed(word: str, scanner: Scanner) -> Computed:
     return Computed(expression=expression, stored=word == "stored")
 
 
-def _scan_index(scanner: Scanner, kind: IndexKind, *, unique: bool) -> IndexDef:
+def _scan_index(scanner: Scanner, kind: IndexKind) -> IndexDef:
     name = scanner.take_name()
     scanner.expect_word("on")
     columns = _scan_list(scanner, lambda: _scan_column(scanner))
     condition = None
     if scanner.take_word("where") is not None:
         condition = parse_expression(scanner.take_rest())
-    return IndexDef(name=name, fields=columns, unique=unique, kind=kind, condition=condition)
+    return IndexDef(name=name, fields=columns, kind=kind, condition=condition)
 
 
 def _scan_column(scanner: Scanner) -> IndexField:
@@ -361,9 +365,11 @@ def _scan_after(scanner: Scanner, word: str) -> str:
 
 
 def _read_relation_property(relation: _Relation, scanner: Scanner) -> None:
-    match scanner.expect_word("inverse", "on", "not", "doc"):
+    match scanner.expect_word("inverse", "on", "not", "deferred", "doc"):
         case "doc":
             relation.doc.append(scanner.take_text())
+        case "deferred":
+            relation.deferred = True
         case "not":
             scanner.expect_word("enforced")
             relation.enforced = False

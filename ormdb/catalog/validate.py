@@ -149,7 +149,7 @@ def _relation(relation: RelationDef, entities: dict[str, EntityDef]) -> Iterable
         yield (
             f"{where} says that {relation.target}.{relation.inverse} is one row, but several rows "
             f"can have the same ({', '.join(relation.fields)}); declare a unique index over "
-            "exactly these fields"
+            "exactly these fields, which is not deferred"
         )
     yield from _on_delete(where, relation, source)
 
@@ -186,24 +186,30 @@ def _relation_fields(
     ):
         yield (
             f"{where}: {target.name}.({', '.join(relation.target_fields)}) is neither the "
-            f"identity of {target.name} nor the fields of one of its unique indexes; declare one, "
-            f"or refer to ({', '.join(target.identity)})"
+            f"identity of {target.name} nor the fields of one of its unique indexes that is not "
+            f"deferred; declare one, or refer to ({', '.join(target.identity)})"
         )
 
 
 def _on_delete(where: str, relation: RelationDef, source: EntityDef) -> Iterable[str]:
-    if relation.on_delete in {"cascade", "set_null"}:
+    if relation.on_delete in {"cascade", "set_null"} and not relation.enforced:
         yield (
-            f"{where}: on delete {relation.on_delete.replace('_', ' ')} is not built yet; "
-            "use restrict, and delete or change the rows that refer first"
+            f"{where}: on delete {relation.on_delete.replace('_', ' ')} is for enforced relations, "
+            "and this one is not; enforce it, or take the word away"
+        )
+    if relation.deferred and not relation.enforced:
+        yield (
+            f"{where} is deferred, but nothing is checked that is not enforced; "
+            "enforce it, or take the word away"
         )
     if relation.on_delete == "set_null":
         fields = {field.name: field for field in source.fields}
-        required = [
-            name for name in relation.fields if name in fields and not fields[name].optional
-        ]
-        for name in required:
-            yield f"{where}: on delete set null needs {source.name}.{name} to be optional"
+        own = [fields[name] for name in dict.fromkeys(relation.fields) if name in fields]
+        for field in own:
+            if field.computed is not None:
+                yield f"{where}: on delete set null cannot set {field.name}, which is computed"
+            elif not field.optional:
+                yield f"{where}: on delete set null needs {source.name}.{field.name} to be optional"
 
 
 def _through(
@@ -265,6 +271,7 @@ def _has_unique_index(entity: EntityDef, names: Sequence[str]) -> bool:
     wanted = sorted(names)
     return any(
         index.unique
+        and not index.deferred
         and index.condition is None
         and sorted(part.field for part in index.fields) == wanted
         for index in entity.indexes

@@ -52,6 +52,8 @@ def check_index(entity: EntityDef, index: IndexDef) -> Iterable[str]:
         yield from _tokens(where, entity, index)
     if index.condition is not None:
         yield from _condition(where, entity, index.condition)
+    if index.deferred and not index.unique:
+        yield f"{where} is deferred but not unique; there is nothing to check when it ends"
 
 
 def check_stored_scalars(where: str, entity: EntityDef, names: Iterable[str]) -> Iterable[str]:

@@ -44,9 +44,10 @@ from ormdb.database.streaming import GraphStream
 from ormdb.database.upkeep import Upkeep
 from ormdb.database.writing import Transaction
 from ormdb.errors import ClosedError, CorruptionError
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
-from ormdb.ir.mutation import Mutation, MutationOutcome
+from ormdb.ir.mutation import Delete, Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Value
@@ -327,6 +328,13 @@ class Database(Upkeep, ReadQueries, TypedSession):
         """How the query would be fetched at the newest commit, or as of its own."""
         with self.snapshot(context=context) as snapshot:
             return explain(snapshot.reading(query), query, analyze=analyze)
+
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        """What a delete would do at the newest commit."""
+        with self.snapshot(context=context) as snapshot:
+            return snapshot.run_delete_preview(delete)
 
     # --- writing ------------------------------------------------------------------------------
 

@@ -42,8 +42,10 @@ from ormdb.database.streaming import (
     observed_stream,
 )
 from ormdb.errors import ClosedError, HistoryError, ValueTypeError
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
+from ormdb.ir.mutation import Delete
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Type, Value
@@ -64,6 +66,7 @@ from ormdb.storage.head import Head
 from ormdb.storage.layout import Layout
 from ormdb.storage.row_cache import RowCache
 from ormdb.storage.views import CurrentView, PastView, View
+from ormdb.txn.deletion_preview import preview_delete
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -121,6 +124,15 @@ class ReadQueries(TypedReader):
     def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
         """Rows of values, of rows or of groups of them."""
         return observed_table(self._observer, self._reading(query, context), query)
+
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        """What a delete would do: how many rows would go, change, or refuse it."""
+        del context
+        layout, view = self._place()
+        with self._turn():
+            return preview_delete(layout, view, delete)
 
     def run_explain(
         self,

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from ormdb.exchange.naming import Names, inverse_names, relation_names, unique_fields
 from ormdb.exchange.plan import Dangling
 from ormdb.exchange.sqlite_schema import SqliteForeignKey, SqliteTable, quote
-from ormdb.ir.schema import EntityDef, FieldDef, IndexDef, RelationDef
+from ormdb.ir.schema import EntityDef, FieldDef, IndexDef, OnDelete, RelationDef
 from ormdb.ir.show import show_value
 from ormdb.ir.value import FloatType, IntType, is_scalar
 
@@ -196,7 +196,7 @@ def _relation(
         target_fields=target_fields,
         inverse=inverse,
         inverse_one=any(set(one) == set(fields) for one in unique_fields(source.entity())),
-        on_delete="no_action" if key.on_delete == "NO ACTION" else "restrict",
+        on_delete=_on_delete(pairing),
     )
 
 
@@ -235,10 +235,24 @@ def find_dangling(
 
 
 def delete_note(pairing: Pairing) -> str | None:
-    """What is said where SQLite would do more on a delete than refuse it."""
-    if pairing.key.on_delete in {"NO ACTION", "RESTRICT"}:
+    """What is said where SQLite would do otherwise on a delete."""
+    word = pairing.key.on_delete
+    if word == "RESTRICT" or _on_delete(pairing) != "restrict":
         return None
-    return f"{pairing.description}: on delete {pairing.key.on_delete.lower()} becomes restrict"
+    return f"{pairing.description}: on delete {word.lower()} becomes restrict"
+
+
+def _on_delete(pairing: Pairing) -> OnDelete:
+    own = [pairing.source.fields[column] for column in pairing.columns]
+    match pairing.key.on_delete:
+        case "NO ACTION":
+            return "no_action"
+        case "CASCADE":
+            return "cascade"
+        case "SET NULL" if all(field.optional and field.computed is None for field in own):
+            return "set_null"
+        case _:
+            return "restrict"
 
 
 def _column(draft: Draft, name: str) -> str:

@@ -67,19 +67,28 @@ class UpdateWhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
-    """Remove rows by identity; `where` and `if_version` as for an update."""
+    """Remove rows by identity, and do with the rows that refer to them as relations say.
+
+    `where` and `if_version` as for an update.  No more than `budget` rows may be touched by it:
+    DELETE_ROWS_MAX when not given.
+    """
 
     entity: str
     identities: tuple[tuple[Value, ...], ...]
     where: Expr | None = None
     if_version: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteWhere:
-    """Remove every row that a query means: its filter, order and page count."""
+    """Remove every row that a query means: its filter, order and page count.
+
+    `budget` as for a delete by identity.
+    """
 
     query: GraphQuery
+    budget: int | None = None
 
     @property
     def entity(self) -> str:

@@ -102,7 +102,7 @@ class IndexDef:
 
     With a condition it is *partial*: it holds only the rows for which the condition is true.  A
     unique index refuses a second row with the same values among the rows it holds, unless one of
-    the values is NULL.
+    the values is NULL; a `deferred` one does so when the transaction ends.
     """
 
     name: str
@@ -110,6 +110,7 @@ class IndexDef:
     unique: bool = False
     kind: IndexKind = "ordered"
     condition: Expr | None = None
+    deferred: bool = False
     id: int = UNASSIGNED
 
 
@@ -143,6 +144,11 @@ class RelationDef:
     or, when `inverse_one` says so, to one.  An enforced relation refuses dangling values and also
     keeps the target's row id in the hidden slot `slot`; one that is not enforced keeps the values
     as they are and resolves them when read.
+
+    `on_delete` says what becomes of the rows that refer to one that is deleted: they keep it from
+    being deleted (restrict), go with it (cascade), refer to nothing (set_null), or have to refer
+    to a row again when the transaction ends (no_action).  With `deferred`, what a row refers to
+    needs not be there before that, either.
     """
 
     name: str
@@ -154,6 +160,7 @@ class RelationDef:
     inverse_one: bool = False
     on_delete: OnDelete = "restrict"
     enforced: bool = True
+    deferred: bool = False
     doc: str = ""
     id: int = UNASSIGNED
     slot: int = UNASSIGNED

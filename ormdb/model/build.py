@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from ormdb.errors import SchemaError
 from ormdb.ir.check import canonical_value
-from ormdb.ir.expr import Expr
+from ormdb.ir.expr import And, Compare, CompareOp, Expr, FieldRef, Literal
 from ormdb.ir.schema import (
     CheckDef,
     Computed,
@@ -66,6 +66,7 @@ from ormdb.model.declaration import (
 from ormdb.model.findings import Findings
 
 _OPTION_CLASSES: Final[Mapping[str, tuple[type, ...]]] = {
+    "deferred": (bool,),
     "doc": (str,),
     "enforced": (bool,),
     "identity": (bool,),
@@ -277,7 +278,7 @@ def _index_defs(declaration: Declaration, findings: Findings) -> Iterator[IndexD
             continue
         is_ordered = given.kind == "ordered"
         function = "index()" if is_ordered else f"{given.kind}()"
-        known = "unique, where, name" if is_ordered else "where, name"
+        known = "unique, deferred, where, name" if is_ordered else "where, name"
         findings.unknown(where, given.unknown, function, known)
         parts = tuple(index_field(declaration, column) for column in given.columns)
         usual = index_name((p.field for p in parts), unique=given.unique, kind=given.kind)
@@ -286,6 +287,7 @@ def _index_defs(declaration: Declaration, findings: Findings) -> Iterator[IndexD
             name=given.name or usual,
             fields=parts,
             unique=given.unique,
+            deferred=given.deferred,
             kind=given.kind,
             condition=None
             if condition is None
@@ -299,6 +301,10 @@ def _plain_index(parts: tuple[IndexField, ...], *, unique: bool) -> IndexDef:
 
 
 def _check_defs(declaration: Declaration, findings: Findings) -> Iterator[CheckDef]:
+    for one in declaration.fields.values():
+        range_ = findings.attempt(one.where, _range_check, one)
+        if range_ is not None:
+            yield range_
     where = declaration.entity.__name__
     for number, given in enumerate(declaration.checks, start=1):
         if not isinstance(given, DeclaredCheck):
@@ -308,3 +314,26 @@ def _check_defs(declaration: Declaration, findings: Findings) -> Iterator[CheckD
         expression = findings.attempt(where, _expression, given.expression)
         if expression is not None:
             yield CheckDef(name=given.name or f"check_{number}", expression=expression)
+
+
+_BOUNDS: Final[tuple[tuple[str, CompareOp], ...]] = (
+    ("ge", ">="),
+    ("gt", ">"),
+    ("le", "<="),
+    ("lt", "<"),
+)
+
+
+def _range_check(declared: DeclaredField) -> CheckDef | None:
+    """What `ge=`, `gt=`, `le=` and `lt=` of a field ask of its values."""
+    left = FieldRef(path=(declared.name,))
+    asked: list[Expr] = []
+    for name, op in _BOUNDS:
+        value: Any = getattr(declared.options, name)
+        if value is not None:
+            right = Literal(value=_literal(declared, declared.kind, value))
+            asked.append(Compare(op=op, left=left, right=right))
+    if not asked:
+        return None
+    expression = asked[0] if len(asked) == 1 else And(items=tuple(asked))
+    return CheckDef(name=f"range_{declared.name}", expression=expression)

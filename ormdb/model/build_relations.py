@@ -18,9 +18,9 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from ormdb.errors import SchemaError, UnsupportedError
+from ormdb.errors import SchemaError
 from ormdb.ir.schema import (
     EntityDef,
     IndexDef,
@@ -42,7 +42,6 @@ from ormdb.model.declaration import (
 from ormdb.model.fields import Marker
 from ormdb.model.findings import Findings
 
-_NOT_BUILT: Final = ("cascade", "set_null")
 _Back = DeclaredOne | DeclaredMany
 
 
@@ -116,6 +115,7 @@ def _relation_def(one: DeclaredOne, back: _Back | None, known: set[type]) -> Rel
         inverse_one=isinstance(back, DeclaredOne),
         on_delete=_on_delete(options.on_delete),
         enforced=options.enforced,
+        deferred=options.deferred,
         doc=options.doc,
     )
 
@@ -139,12 +139,8 @@ def _check_optional(one: DeclaredOne) -> None:
 
 
 def _on_delete(given: str) -> OnDelete:
-    if given in _NOT_BUILT:
-        raise UnsupportedError(
-            f"on_delete={given!r} is not built yet; use on_delete='restrict' or 'no_action'"
-        )
-    if given not in typing.get_args(OnDelete):
-        raise SchemaError(f"on_delete={given!r} is unknown; use 'restrict' or 'no_action'")
+    if given not in (known := typing.get_args(OnDelete)):
+        raise SchemaError(f"on_delete={given!r} is unknown; it is one of {', '.join(known)}")
     return cast("OnDelete", given)
 
 
@@ -180,6 +176,7 @@ def _is_key(index: IndexDef, names: Sequence[str]) -> bool:
     """Whether no two rows have the same values in these fields, because of an index."""
     return (
         index.unique
+        and not index.deferred
         and index.condition is None
         and sorted(part.field for part in index.fields) == sorted(names)
     )

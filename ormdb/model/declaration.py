@@ -88,6 +88,10 @@ class FieldOptions:
     precision: int | None = None
     scale: int | None = None
     max_chars: int | None = None
+    ge: object = None
+    gt: object = None
+    le: object = None
+    lt: object = None
     doc: str = ""
 
 
@@ -102,6 +106,7 @@ class OneOptions:
     references: str | tuple[str, ...] | None = None
     enforced: bool = True
     on_delete: str = "restrict"
+    deferred: bool = False
     unique: bool = False
     inverse: str | None = None
     doc: str = ""
@@ -137,6 +142,7 @@ class DeclaredIndex:
     where: str | Expr | None
     name: str | None
     unknown: Mapping[str, object]
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

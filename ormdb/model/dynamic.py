@@ -156,6 +156,7 @@ def _index(entity: str, declared: IndexDef, names: Names) -> object:
         columns=columns,
         kind=declared.kind,
         unique=declared.unique,
+        deferred=declared.deferred,
         where=declared.condition,
         name=declared.name,
         unknown={},

@@ -26,9 +26,10 @@ from typing import Any, TypeVar, overload
 
 from ormdb import limits
 from ormdb.errors import NotOneError, QueryError, UsageError
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
-from ormdb.ir.mutation import Insert, Mutation
+from ormdb.ir.mutation import Delete, Insert, Mutation
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Scalar, Value
@@ -80,6 +81,12 @@ class TypedReader(ABC):
     @abstractmethod
     def run_table(self, query: TableQuery, *, context: Context | None = None) -> TableBlock:
         """Rows of values, of rows or of groups of them."""
+
+    @abstractmethod
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        """What a delete would do."""
 
     @abstractmethod
     def run_explain(
@@ -279,6 +286,30 @@ class TypedReader(ABC):
             return self.run_explain(query.ir, analyze=analyze, context=context)
         ir = query if isinstance(query, GraphQuery | TableQuery) else _ir_of(query)
         return self.run_explain(ir, analyze=analyze, context=context)
+
+    def delete_preview(
+        self, *rows: Key[Any] | Entity, budget: int | None = None, context: Context | None = None
+    ) -> DeletePreview:
+        """Tell what deleting rows would do: how many rows would go, change, or refuse it.
+
+        Args:
+          rows: keys or objects, all of one entity.
+          budget: how many rows may be counted before it gives up.
+          context: who asks.
+
+        Raises:
+          NotFoundError: there is no such row.
+          BudgetError: it would touch more rows than that.
+        """
+        keys = list(map(key_of, rows))
+        if len({key.entity for key in keys}) != 1:
+            raise UsageError("delete_preview() takes rows of one entity; ask for each by itself")
+        delete = Delete(
+            entity=entity_name(keys[0].entity),
+            identities=tuple(key.values for key in keys),
+            budget=budget,
+        )
+        return self.run_delete_preview(delete, context=context)
 
     def _class_named(self, name: str) -> type[Entity]:
         known = self.entity_classes.get(name) or classes_from_bundle(self.schema).get(name)

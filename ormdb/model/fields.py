@@ -196,6 +196,10 @@ def field(
     precision: int = ...,
     scale: int = ...,
     max_chars: int = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
     doc: str = ...,
 ) -> Field[V]: ...
 @overload
@@ -210,6 +214,10 @@ def field(
     precision: int = ...,
     scale: int = ...,
     max_chars: int = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
     doc: str = ...,
     init: Literal[False] = ...,
 ) -> Field[V]: ...
@@ -225,6 +233,10 @@ def field(
     precision: int = ...,
     scale: int = ...,
     max_chars: int = ...,
+    ge: Any = ...,
+    gt: Any = ...,
+    le: Any = ...,
+    lt: Any = ...,
     doc: str = ...,
 ) -> Field[V]: ...
 def field(**given: Any) -> Field[Any]:
@@ -241,6 +253,7 @@ def field(**given: Any) -> Field[Any]:
       unique, index: an index over this field alone.
       precision, scale: digits of a Decimal in all, and after the point.
       max_chars: the longest text allowed.
+      ge, gt, le, lt: no value lies below, at or below, above, at or above this one; NULL may.
       doc: what it means.
     """
     return Field(given)
@@ -254,6 +267,7 @@ def one(
     references: str | tuple[str, ...] = ...,
     enforced: bool = ...,
     on_delete: OnDelete = ...,
+    deferred: bool = ...,
     unique: bool = ...,
     doc: str = ...,
 ) -> One[V]: ...
@@ -265,6 +279,7 @@ def one(
     references: str | tuple[str, ...] = ...,
     enforced: bool = ...,
     on_delete: OnDelete = ...,
+    deferred: bool = ...,
     unique: bool = ...,
     doc: str = ...,
     init: Literal[False] = ...,
@@ -279,6 +294,7 @@ def one(
     references: str | tuple[str, ...] = ...,
     enforced: bool = ...,
     on_delete: OnDelete = ...,
+    deferred: bool = ...,
     unique: bool = ...,
     doc: str = ...,
 ) -> One[V]: ...
@@ -293,7 +309,10 @@ def one(**given: Any) -> One[Any]:
         `<relation>_<field of the target>`.
       references: fields of the target that the foreign key holds, instead of its identity.
       enforced: a value that leads nowhere is refused; else it is kept, and read as None.
-      on_delete: "restrict" (checked at once) or "no_action" (checked at commit).
+      on_delete: what becomes of this row when the one it leads to is deleted: "restrict" (it
+        keeps that from being deleted), "cascade" (it is deleted, too), "set_null" (it leads
+        nowhere), "no_action" (it has to lead somewhere when the transaction ends).
+      deferred: what it leads to needs not be there before the transaction ends.
       unique: no two rows lead to the same one.
       inverse: this is the back of that relation of the other entity, and has no foreign key.
       doc: what it means.
@@ -355,6 +374,7 @@ def desc(column: str | Field[Any]) -> Descending:
 def index(
     *columns: str | Field[Any] | Descending,
     unique: bool = False,
+    deferred: bool = False,
     where: str | Expr | None = None,
     name: str | None = None,
     **unknown: Never,
@@ -364,12 +384,19 @@ def index(
     Args:
       columns: names or fields of the class; `desc("...")` for one that descends.
       unique: no two rows have the same values, among those that the index holds.
+      deferred: they may have them until the transaction ends.
       where: the index holds only rows for which this is true, as in `where="closed is None"`.
       name: what it is called, if not by its columns.
     """
     given = cast("Mapping[str, object]", unknown)
     return DeclaredIndex(
-        columns=columns, kind="ordered", unique=unique, where=where, name=name, unknown=given
+        columns=columns,
+        kind="ordered",
+        unique=unique,
+        deferred=deferred,
+        where=where,
+        name=name,
+        unknown=given,
     )
 
 

@@ -2,7 +2,7 @@
 
     SchemaError: the schema has 2 mistakes:
       - Flight.seats: list[int] is no field type; use tuple[T, ...]
-      - Flight.origin: on_delete='cascade' is not built yet; use restrict or no_action
+      - Flight.origin: on_delete='explode' is unknown; it is one of restrict, cascade, ...
 
 Invariants (held by tests/unit/model/test_build.py):
   1. Nothing is told twice.

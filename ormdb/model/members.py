@@ -136,7 +136,7 @@ def shorthand_count(entity: EntityDef) -> int:
     for count, one in enumerate(entity.indexes):
         named = index_name((part.field for part in one.fields), unique=one.unique)
         plain = len(one.fields) == 1 and not one.fields[0].descending and one.name == named
-        plain = plain and one.kind == "ordered" and one.condition is None
+        plain = plain and one.kind == "ordered" and one.condition is None and not one.deferred
         here = (position[one.fields[0].field], not one.unique)
         if not plain or here <= before:
             return count
@@ -231,6 +231,8 @@ def _front(bundle: SchemaBundle, relation: RelationDef, names: Names) -> Member:
         options["enforced"] = False
     if relation.on_delete != "restrict":
         options["on_delete"] = relation.on_delete
+    if relation.deferred:
+        options["deferred"] = True
     if relation.doc:
         options["doc"] = relation.doc
     nullable = any(field.optional for field in source.fields if field.name in relation.fields)

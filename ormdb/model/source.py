@@ -184,6 +184,7 @@ class _Writer:
             columns = index_columns(entity.name, index.fields, self._names)
             options = [self._option(column, None) for column in columns]
             options += ["unique=True"] if index.unique else []
+            options += ["deferred=True"] if index.deferred else []
             if index.condition is not None:
                 options.append(f"where={_quoted(_expression_text(index.condition))}")
             names = (part.field for part in index.fields)

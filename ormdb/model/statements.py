@@ -127,25 +127,40 @@ class WriteStatements(ABC):
         self,
         *rows: Key[Any] | Entity,
         if_version: int | None = None,
+        budget: int | None = None,
         context: Context | None = None,
     ) -> None:
-        """Delete rows, all or none; with `if_version`, only if nobody has changed them since.
+        """Delete rows, all or none, and what has to go with them (see `one(on_delete=...)`); with
+        `if_version`, only if nobody has changed them since.
+
+        Args:
+          rows: keys or objects.
+          if_version: a commit that the caller has seen.
+          budget: how many rows may be deleted or changed by it, for each kind of rows that is
+            given; DELETE_ROWS_MAX when not given.
+          context: who asks.
 
         Raises:
           NotFoundError: there is no such row.
           ConflictError: one was changed after `if_version`.
-          ForeignKeyError: other rows lead to one of them.
+          ForeignKeyError: rows that stay lead to one that goes.
+          BudgetError: it would touch more rows than its budget allows; nothing was changed.
         """
         mutations: list[Mutation] = []
         for kind, run in itertools.groupby(map(key_of, rows), lambda key: key.entity):
             identities = tuple(key.values for key in run)
+            name = entity_name(kind)
             mutations.append(
-                Delete(entity=entity_name(kind), identities=identities, if_version=if_version)
+                Delete(entity=name, identities=identities, if_version=if_version, budget=budget)
             )
         self.run_mutations(mutations, context=context)
 
     def delete_where(
-        self, query: Query[Any] | type[Entity], *, context: Context | None = None
+        self,
+        query: Query[Any] | type[Entity],
+        *,
+        budget: int | None = None,
+        context: Context | None = None,
     ) -> int:
         """Delete every row that a query means, or a class for all its rows, all or none.
 
@@ -154,9 +169,10 @@ class WriteStatements(ABC):
 
         Raises:
           QueryError: the query asks for more than rows, as for includes.
-          ForeignKeyError: other rows lead to one of them.
+          ForeignKeyError: rows that stay lead to one that goes.
+          BudgetError: it would touch more rows than its budget allows; nothing was changed.
         """
-        delete = DeleteWhere(query=_rows_of(query)[0])
+        delete = DeleteWhere(query=_rows_of(query)[0], budget=budget)
         return len(self.run_mutations([delete], context=context)[0].identities)
 
     def delete_rows(
@@ -164,10 +180,12 @@ class WriteStatements(ABC):
         entity: str | type[Entity],
         identities: Iterable[tuple[Value, ...]],
         *,
+        budget: int | None = None,
         context: Context | None = None,
     ) -> None:
         """Delete rows by identity, of an entity given by name."""
-        delete = Delete(entity=entity_name(entity), identities=tuple(identities))
+        given = tuple(identities)
+        delete = Delete(entity=entity_name(entity), identities=given, budget=budget)
         self.run_mutations([delete], context=context)
 
 

@@ -100,7 +100,7 @@ class _EntryChecker:
                 self._add("entry", item, "leads to a row that is not there")
                 continue
             index = self._index
-            if repeats and isinstance(index, IndexLayout) and index.unique:
+            if repeats and isinstance(index, IndexLayout) and (index.unique or index.deferred):
                 self._check_unique(index, item, row)
             kept.append(item)
             data.append(row)

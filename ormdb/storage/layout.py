@@ -71,12 +71,14 @@ class IndexLayout(Multimap):
     """A multimap with one key for a row, or none, made of values that sort.
 
     `encode_rows` maps decoded rows to keys, None where a row has no entry.  `columns` are in
-    stored order and direction.
+    stored order and direction.  `deferred` says that it is unique, too, but not before a
+    transaction ends: until then nobody may count on it.
     """
 
     columns: tuple[KeyColumn, ...]
     encode_rows: Callable[[Sequence[Any]], list[bytes | None]]
     unique: bool = False
+    deferred: bool = False
     flipped: bool = False
 
     def key_sets(self, rows: Sequence[Any]) -> list[Collection[bytes]]:
@@ -135,8 +137,9 @@ class EntityLayout:
 
     @property
     def unique_indexes(self) -> tuple[IndexLayout, ...]:
-        """Every index that keeps values unique, among all rows or some of them."""
-        return tuple(i for i in (*self.indexes, *self.partial_indexes) if i.unique)
+        """Every index that keeps values unique, among all rows or some of them, at once or by
+        the end of a transaction."""
+        return tuple(i for i in (*self.indexes, *self.partial_indexes) if i.unique or i.deferred)
 
     def maintained(self) -> list[Multimap]:
         """Every multimap that a write to a row must keep in step."""
@@ -176,6 +179,12 @@ class RelationLayout:
     @property
     def name(self) -> str:
         return self.relation.name
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a row may refer to a row that is not there until a transaction ends."""
+        relation = self.relation
+        return relation.enforced and (relation.deferred or relation.on_delete == "no_action")
 
     def __repr__(self) -> str:
         return f"<RelationLayout {self.source.name}.{self.name} mode={self.mode}>"
@@ -269,10 +278,11 @@ def _ordered_index(index: IndexDef, entity: EntityLayout) -> IndexLayout:
         f"index/{index.id}",
         columns,
         slots,
-        unique=index.unique,
+        unique=index.unique and not index.deferred,
         flipped=flipped,
         definition=index,
     )
+    whole = replace(whole, deferred=index.deferred)
     if index.condition is None:
         return whole
     reads, required = _condition_slots(index.condition, entity)

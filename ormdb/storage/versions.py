@@ -43,7 +43,7 @@ class RowWriter:
     def __init__(
         self, txn: WriteTransaction, layout: Layout, version: int, *, deferred: bool = False
     ) -> None:
-        self.txn = txn
+        self.txn: WriteTransaction = txn
         self.layout = layout
         self.version = version
         self.changes = ChangeSet()
@@ -94,6 +94,21 @@ class RowWriter:
         for index in self.layout.kept[entity.name]:
             self._end_entries(index, old, index.numbered(old.rows))
         self.changes.record(entity.entity.id, Op.DELETE, keys)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether entries of rows may be gathered and not put yet."""
+        return self._deferred
+
+    def begun(self, entity: EntityLayout, rows: Sequence[Any]) -> list[Any]:
+        """Copies of decoded rows that may be changed and written, begun by this commit."""
+        new_row, version = entity.codec.Row, self.version
+        names = [f"s{slot}" for slot in range(entity.codec.slot_count)]
+        return [new_row(version, *(getattr(row, name) for name in names)) for row in rows]
+
+    def forget_tails(self) -> None:
+        """What was written is undone: what is last in a space may be another item again."""
+        self._last.clear()
 
     def flush(self) -> None:
         """Put the entries that were gathered."""

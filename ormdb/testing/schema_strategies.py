@@ -33,6 +33,7 @@ from ormdb.ir.schema import (
     IndexKind,
     LiteralDefault,
     NowDefault,
+    OnDelete,
     RelationDef,
     SchemaBundle,
     SequenceDefault,
@@ -184,6 +185,13 @@ class _Drawing:
         fields = tuple(each.name for each in own)
         if one:
             self._index(source, fields, unique=True)
+        # An edge is followed backwards, which takes an index: enforced, or with an inverse.
+        enforced = self._flag() or (plain and inverse is None)
+        ends: list[OnDelete] = ["restrict", "no_action"]
+        if enforced:
+            ends.append("cascade")
+        if enforced and optional:
+            ends.append("set_null")
         relation = RelationDef(
             name=name,
             source=source.name,
@@ -192,9 +200,9 @@ class _Drawing:
             target_fields=target.identity,
             inverse=inverse,
             inverse_one=one,
-            on_delete="restrict" if self._flag() else "no_action",
-            # An edge is followed backwards, which takes an index: enforced, or with an inverse.
-            enforced=self._flag() or (plain and inverse is None),
+            on_delete=self._one_of(ends),
+            enforced=enforced,
+            deferred=enforced and self._flag(),
             doc=self._draw(docs()),
         )
         self._relations.append(relation)
@@ -220,10 +228,14 @@ class _Drawing:
             )
         )
 
-    def _index(self, draft: _Draft, fields: tuple[str, ...], *, unique: bool) -> None:
+    def _index(
+        self, draft: _Draft, fields: tuple[str, ...], *, unique: bool, deferred: bool = False
+    ) -> None:
         taken = {index.name for index in draft.indexes}
         columns = tuple(IndexField(field=name, descending=self._flag()) for name in fields)
-        draft.indexes.append(IndexDef(name=self._name(taken), fields=columns, unique=unique))
+        name = self._name(taken)
+        made = IndexDef(name=name, fields=columns, unique=unique, deferred=deferred)
+        draft.indexes.append(made)
 
     # --- the rest of an entity ---
 
@@ -236,7 +248,8 @@ class _Drawing:
         scalars = [each.name for each in draft.fields if self._is_indexable(each)]
         for _ in range(self._below(3)):
             some = dict.fromkeys(self._one_of(scalars) for _ in range(1 + self._below(3)))
-            self._index(draft, tuple(some), unique=self._flag())
+            unique = self._flag()
+            self._index(draft, tuple(some), unique=unique, deferred=unique and self._flag())
             if self._flag():
                 condition = self._condition(plain)
                 draft.indexes[-1] = replace(draft.indexes[-1], condition=condition)

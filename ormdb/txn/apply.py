@@ -2,7 +2,7 @@
 
     Insert   rows built and checked -> identities, uniques, foreign keys probed -> RowWriter
     Update   rows found -> fields set, computed again -> what moved is judged -> RowWriter
-    Delete   rows found -> nobody may still refer to them -> RowWriter
+    Delete   rows found -> what refers to them is found level by level -> RowWriter
 
 Rows are found by identity, or by a query that is asked once, before anything is
 written (`choose`, `change`).
@@ -50,6 +50,7 @@ from ormdb.txn.constraints import (
     foreign_slots,
     identity_of,
 )
+from ormdb.txn.deleting import delete_rows
 from ormdb.txn.draws import Counters, Player, Recorder, Tape
 from ormdb.txn.ground import Ground, Select
 from ormdb.txn.rows import RowBuilder, WriteMoment
@@ -82,14 +83,13 @@ class Applier:
                 index.space.name: set()
                 for kept in layout.kept.values()
                 for index in kept
-                if isinstance(index, IndexLayout) and index.unique
+                if isinstance(index, IndexLayout) and (index.unique or index.deferred)
             }
         self._moment = WriteMoment(
             version=version, wall_us=wall_us, numbers=counters, random_bytes=clock.random_bytes
         )
         self._ground = Ground(self.writer, self._probes, clock, self._moment, select)
-        # Row keys removed under a relation that is checked when the commit ends.
-        self._late_checks: list[tuple[RelationLayout, bytes, tuple[Value, ...]]] = []
+        self._deferred = self._ground.deferred
 
     def apply(
         self, mutation: Mutation, *, tape: Tape | None = None, record: bool = False
@@ -105,7 +105,7 @@ class Applier:
           QueryError, ConstraintError, ValueTypeError, ValueRangeError, NotFoundError: refused;
             nothing of this mutation was written.
         """
-        numbers, live = self.counters.mark(), self._moment
+        numbers, live, late = self.counters.mark(), self._moment, self._deferred.mark()
         if tape is not None:
             drawing = (Recorder if record else Player)(self.counters, self._clock, tape)
             self._moment = replace(
@@ -116,6 +116,7 @@ class Applier:
             return self._applied(mutation)
         except BaseException:
             self.counters.reset(numbers)
+            self._deferred.reset(late)
             raise
         finally:
             self._ground.moment = self._moment = live
@@ -131,10 +132,12 @@ class Applier:
             case UpdateWhere(query=query, changes=changes, expressions=expressions):
                 keys = ground.select(query)
                 identities = update_rows(ground, entity, keys, changes, expressions)
-            case Delete():
-                identities = self._remove(entity, rows_to_delete(ground, entity, mutation))
-            case DeleteWhere(query=query):
-                identities = self._remove(entity, ground.select(query))
+            case Delete(budget=budget):
+                keys = rows_to_delete(ground, entity, mutation)
+                identities = delete_rows(ground, entity, keys, budget=budget)
+            case DeleteWhere(query=query, budget=budget):
+                keys = ground.select(query)
+                identities = delete_rows(ground, entity, keys, budget=budget)
             case _:
                 assert_never(mutation)
         return MutationOutcome(entity=entity.name, identities=tuple(identities))
@@ -151,6 +154,7 @@ class Applier:
         Nests: what is attempted inside an attempt is undone with it.
         """
         outer, changes, numbers = self._txn, self.writer.changes, self.counters.mark()
+        late = self._deferred.mark()
         part = outer.nested()
         self._use(part, ChangeSet())
         try:
@@ -159,7 +163,9 @@ class Applier:
         except BaseException:
             part.abort()
             self.counters.reset(numbers)
+            self._deferred.reset(late)
             self._probes.forget()
+            self.writer.forget_tails()
             self._use(outer, changes)
             raise
         changes.add(self.writer.changes)
@@ -213,20 +219,14 @@ class Applier:
         if relation.mode == "slot":
             self.writer.replace(entity, keys, before, rows)
 
-    def _remove(self, entity: EntityLayout, keys: list[bytes]) -> list[tuple[Value, ...]]:
-        """Remove rows that are there; their identities."""
-        before = self._ground.rows(entity, keys)
-        rows = self._ground.decoded(entity, keys, before)
-        for relation in entity.incoming:
-            self._probes.no_referrers(relation, keys, rows)
-        for relation in entity.incoming:
-            self._probes.forget_target(relation)
-        self.writer.remove(entity, keys, before)
-        return [identity_of(entity, row) for row in rows]
-
     def finish(self) -> None:
-        """Write what was held back: deferred entries and counters."""
+        """Write what was held back, deferred entries and counters, and check what is late.
+
+        Raises:
+          ConstraintError: a reference or a unique value that is checked at the end is wrong.
+        """
         self.writer.flush()
+        self._deferred.settle()
         self.counters.write(self._txn)
 
     def _insert_built(
@@ -245,17 +245,20 @@ class Applier:
             first = self.counters.take(f"row/{entity.entity.id}", len(rows))
             keys = [row_key(first + i) for i in range(len(rows))]
             probes.unused_row_keys(entity, keys)
-        probes.uniques(entity, rows)
+        self._deferred.doubt_all(entity, probes.uniques(entity, rows))
         for relation in entity.outgoing:
             if relation.mode == "value":
                 continue
+            together = None
+            if relation.source is relation.target:
+                together = partial(_batch_targets, relation, rows, keys)
             late = None if unresolved is None else unresolved.get(relation.name)
-            if relation.source is not relation.target:
-                probes.resolve_targets(relation, rows, unresolved=late)
-                continue
-            together = partial(_batch_targets, relation, rows, keys)
-            probes.resolve_targets(relation, rows, together=together, unresolved=late)
+            if late is None:
+                self._deferred.resolve(relation, rows, keys, together=together)
+            else:
+                probes.resolve_targets(relation, rows, together=together, unresolved=late)
         self.writer.insert(entity, keys, rows)
+        self._deferred.arrived(entity, rows)
         return keys
 
     def _builder(self, entity: EntityLayout) -> RowBuilder:

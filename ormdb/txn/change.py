@@ -125,6 +125,10 @@ def write(ground: Ground, changed: ChangedRows) -> None:
         beat()
         keys = changed.keys[part]
         ground.writer.replace(entity, keys, ground.rows(entity, keys), changed.new[part])
+    for relation in entity.incoming:
+        if relation.is_late and relation.mode != "value":
+            moved = changed.moved(relation.target_slots)
+            ground.deferred.arrived(entity, [changed.new[at] for at in moved])
 
 
 def differ(slots: Sequence[int], old: Any, new: Any) -> bool:
@@ -152,12 +156,13 @@ def _judge_unique(ground: Ground, changed: ChangedRows, index: IndexLayout) -> N
             leaving.add(old_key + changed.keys[at])
         if new_key is not None and (present is None or present[place]):
             gained[at] = new_key
-    ground.probes.gained_uniques(
+    doubtful = ground.probes.gained_uniques(
         changed.entity,
         index,
         [(key, changed.keys[at], changed.new[at]) for at, key in gained.items()],
         leaving=leaving,
     )
+    ground.deferred.doubt(changed.entity, index, doubtful)
 
 
 def _judge_targets(ground: Ground, changed: ChangedRows, relation: RelationLayout) -> None:
@@ -166,7 +171,8 @@ def _judge_targets(ground: Ground, changed: ChangedRows, relation: RelationLayou
     places = range(len(changed.new)) if moved else changed.moved(relation.slots)
     if places:
         rows = [changed.new[at] for at in places]
-        ground.probes.resolve_targets(relation, rows, moved=moved)
+        keys = [changed.keys[at] for at in places]
+        ground.deferred.resolve(relation, rows, keys, moved=moved)
 
 
 def _moved_targets(changed: ChangedRows, relation: RelationLayout) -> dict[bytes, int | None]:

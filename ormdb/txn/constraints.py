@@ -17,6 +17,7 @@ Invariants (held by tests/unit/txn/test_constraints.py and tests/property/test_w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import compress
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 from ormdb.clock import Clock
 from ormdb.errors import CheckError, CorruptionError, ForeignKeyError, UniqueError
+from ormdb.ir.expression_type import paths_in
 from ormdb.ir.schema import IndexDef
 from ormdb.ir.show import show_value
 from ormdb.ir.value import Value
@@ -52,6 +54,7 @@ class Probes:
         self._clock = clock
         self._known: dict[int, dict[bytes, int | None]] = {}
         self._checks: dict[str, list[tuple[str, Callable[[Sequence[Any]], list[int]]]]] = {}
+        self._check_fields: dict[tuple[str, str], tuple[str, ...]] = {}
         # With entries held back by a deferred load, the index alone cannot tell.
         self.unwritten: dict[str, set[bytes]] = {}
 
@@ -62,6 +65,9 @@ class Probes:
                 (check.name, compile_violations(check.expression, entity, self._clock))
                 for check in entity.entity.checks
             ]
+            for check in entity.entity.checks:
+                paths = paths_in(check.expression)
+                self._check_fields[entity.name, check.name] = tuple(sorted({p[0] for p in paths}))
         for name, violations in self._checks[entity.name]:
             found = violations(rows)
             if found:
@@ -71,7 +77,7 @@ class Probes:
                     f"the first {show_identity(identity)}; correct the row",
                     kind="check",
                     entity=entity.name,
-                    fields=(),
+                    fields=self._check_fields[entity.name, name],
                     constraint=name,
                     identity=identity,
                 )
@@ -102,18 +108,26 @@ class Probes:
 
     def uniques(
         self, entity: EntityLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
-    ) -> None:
+    ) -> list[tuple[IndexLayout, Sequence[bytes]]]:
         """Refuse rows whose values in a unique index are taken.
 
         `own` are the row keys of rows that are being replaced: their entries do not count.
+        Returns the values that are taken in deferred indexes.
         """
+        doubtful: list[tuple[IndexLayout, Sequence[bytes]]] = []
         for index in entity.unique_indexes:
             present = rows_without_null(rows, index.slots)
             kept = rows if present is None else list(compress(rows, present))
             own_kept = own if own is None or present is None else list(compress(own, present))
+            if index.deferred:
+                taken = self._taken(index, kept, own_kept)
+                if taken:
+                    doubtful.append((index, taken))
+                continue
             position, _ = self._first_taken(index, kept, own_kept)
             if position is not None:
-                raise _unique_taken(entity, index, kept[position])
+                raise unique_taken(entity, index, kept[position])
+        return doubtful
 
     def gained_uniques(
         self,
@@ -122,19 +136,24 @@ class Probes:
         gained: Sequence[tuple[bytes, bytes, Any]],
         *,
         leaving: Collection[bytes],
-    ) -> None:
-        """Refuse keys that rows gain while others keep them, or gain them as well.
+    ) -> list[bytes]:
+        """Refuse keys that rows gain while others keep them, or gain them as well; where the index
+        is deferred, return them.
 
         `gained` are index key, row key and row; `leaving` the index keys that rows of the statement
         give up, each followed by the row key.
         """
         found = self.txn.many(index.space, [key for key, _, _ in gained])
         seen: set[bytes] = set()
+        doubtful: list[bytes] = []
         for (key, own, row), joined in zip(gained, found, strict=True):
             holders = [joined[i : i + 8] for i in range(0, len(joined), 8)]
             if key in seen or any(h != own and key + h not in leaving for h in holders):
-                raise _unique_taken(entity, index, row)
+                if not index.deferred:
+                    raise unique_taken(entity, index, row)
+                doubtful.append(key)
             seen.add(key)
+        return doubtful
 
     def resolve_targets(
         self,
@@ -144,8 +163,9 @@ class Probes:
         together: Callable[[], dict[bytes, int | None]] | None = None,
         moved: Mapping[bytes, int | None] | None = None,
         unresolved: list[int] | None = None,
-    ) -> None:
+    ) -> list[bytes | None]:
         """Refuse foreign keys without a target; set the hidden target number where there is one.
+        Returns the encoded values of each row's target.
 
         `together` gives the rows that are inserted together, by encoded target values, for rows
         that refer to each other.  `moved` says where target values lead, or that they no longer
@@ -172,6 +192,7 @@ class Probes:
                 unresolved.append(position)
             if attribute is not None:
                 setattr(row, attribute, number)
+        return encoded
 
     def forget(self) -> None:
         """Rows that were written are gone again: ask about every target anew."""
@@ -201,7 +222,7 @@ class Probes:
             referrers = [joined[i : i + 8] for i in range(0, len(joined), 8)]
             count = sum(key not in together for key in referrers)
             if count:
-                raise _still_referred(relation, rows[position], count)
+                raise still_referred(relation, rows[position], count)
 
     def _known_targets(
         self, relation: RelationLayout, keys: Sequence[bytes | None]
@@ -276,6 +297,28 @@ class Probes:
     def _first_taken(
         self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
     ) -> tuple[int | None, list[bytes]]:
+        there, encoded, taken = self._asked(index, rows, own)
+        position = _first_repeat(encoded, taken)
+        held = self.unwritten.get(index.space.name)
+        if position is None and held is not None:
+            held.update(encoded)
+        return None if position is None else there[position], encoded
+
+    def _taken(
+        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None
+    ) -> list[bytes]:
+        """The keys of rows in a deferred index that are taken, or there twice."""
+        _, encoded, taken = self._asked(index, rows, own)
+        held = self.unwritten.get(index.space.name)
+        if held is not None:
+            held.update(encoded)
+        counts = Counter(encoded)
+        return [key for key, is_ in zip(encoded, taken, strict=True) if is_ or counts[key] > 1]
+
+    def _asked(
+        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None
+    ) -> tuple[list[int], list[bytes], list[bool]]:
+        """Which rows have a key, these keys, and whether other rows have them already."""
         keys = index.encode_rows(rows)
         # Rows that a partial index leaves out collide with nobody.
         there = [i for i, key in enumerate(keys) if key is not None]
@@ -288,10 +331,7 @@ class Probes:
         held = self.unwritten.get(index.space.name)
         if held is not None:
             taken = [known or key in held for known, key in zip(taken, encoded, strict=True)]
-        position = _first_repeat(encoded, taken)
-        if position is None and held is not None:
-            held.update(encoded)
-        return None if position is None else there[position], encoded
+        return there, encoded, taken
 
     def _reaches_back(self, entity: EntityLayout, keys: list[bytes]) -> bool:
         """Whether any of the keys could be in the space already."""
@@ -349,7 +389,7 @@ def _identity_taken(entity: EntityLayout, identity: tuple[Value, ...]) -> Unique
     )
 
 
-def _unique_taken(entity: EntityLayout, index: IndexLayout, row: Any) -> UniqueError:
+def unique_taken(entity: EntityLayout, index: IndexLayout, row: Any) -> UniqueError:
     assert isinstance(index.definition, IndexDef)
     fields = tuple(part.field for part in index.definition.fields)
     values = [
@@ -390,7 +430,7 @@ def _no_target(relation: RelationLayout, row: Any) -> ForeignKeyError:
     )
 
 
-def _still_referred(relation: RelationLayout, row: Any, count: int) -> ForeignKeyError:
+def still_referred(relation: RelationLayout, row: Any, count: int) -> ForeignKeyError:
     identity = identity_of(relation.target, row)
     return ForeignKeyError(
         f"{relation.target.name} {show_identity(identity)} is still referred to by {count} "

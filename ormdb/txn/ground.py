@@ -33,6 +33,7 @@ from ormdb.storage.records import stored_value
 from ormdb.storage.versions import RowWriter
 from ormdb.storage.views import CurrentView, View
 from ormdb.txn.constraints import Probes, show_identity
+from ormdb.txn.deferral import Deferred
 from ormdb.txn.rows import RowBuilder, WriteMoment
 
 # Finds the row keys of a query's roots, in its order, through a view.
@@ -70,6 +71,7 @@ class Ground:
     ) -> None:
         self.writer = writer
         self.probes = probes
+        self.deferred = Deferred(writer, probes)
         self.clock = StatementClock(clock)
         self.moment = moment
         self._select = select
@@ -95,13 +97,7 @@ class Ground:
 
     def entity(self, name: str) -> EntityLayout:
         """An entity by its name."""
-        entity = self.layout.entities.get(name)
-        if entity is None:
-            raise QueryError(
-                f"the schema has no entity {name!r}; it has {', '.join(self.layout.entities)}",
-                entity=name,
-            )
-        return entity
+        return entity_named(self.layout, name)
 
     def builder(self, entity: EntityLayout) -> RowBuilder:
         """What builds the rows of an entity."""
@@ -130,12 +126,7 @@ class Ground:
         rows: list[bytes] = []
         for identity, row in zip(identities, found, strict=True):
             if row is None:
-                raise NotFoundError(
-                    f"{entity.name} has no row with {', '.join(entity.entity.identity)} = "
-                    f"{show_identity(identity)}; nothing was changed",
-                    entity=entity.name,
-                    identity=identity,
-                )
+                raise no_such_row(entity, identity)
             rows.append(row)
         return keys, rows
 
@@ -176,9 +167,28 @@ class Ground:
 
     def begun(self, entity: EntityLayout, rows: Sequence[Any]) -> list[Any]:
         """Copies of decoded rows that may be changed and written."""
-        new_row, version = entity.codec.Row, self.writer.version
-        names = [f"s{slot}" for slot in range(entity.codec.slot_count)]
-        return [new_row(version, *(getattr(row, name) for name in names)) for row in rows]
+        return self.writer.begun(entity, rows)
+
+
+def entity_named(layout: Layout, name: str) -> EntityLayout:
+    """The entity of a name; QueryError when there is none."""
+    entity = layout.entities.get(name)
+    if entity is None:
+        raise QueryError(
+            f"the schema has no entity {name!r}; it has {', '.join(layout.entities)}",
+            entity=name,
+        )
+    return entity
+
+
+def no_such_row(entity: EntityLayout, identity: tuple[Value, ...]) -> NotFoundError:
+    """What is raised for an identity that no row has."""
+    return NotFoundError(
+        f"{entity.name} has no row with {', '.join(entity.entity.identity)} = "
+        f"{show_identity(identity)}; nothing was changed",
+        entity=entity.name,
+        identity=identity,
+    )
 
 
 def encoded_identities(

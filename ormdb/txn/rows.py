@@ -28,6 +28,8 @@ from ormdb.errors import (
     ImmutableError,
     QueryError,
     RequiredError,
+    ValueRangeError,
+    ValueTypeError,
 )
 from ormdb.ir.check import checker
 from ormdb.ir.check_columns import column_checker
@@ -41,7 +43,7 @@ from ormdb.ir.schema import (
     SequenceDefault,
     Uuid7Default,
 )
-from ormdb.ir.value import DateType, RowDict, Value
+from ormdb.ir.value import DateType, EnumType, RowDict, Value
 from ormdb.storage.expressions import RowExpression
 from ormdb.storage.layout import EntityLayout
 from ormdb.storage.records import is_shown_as_stored, is_stored, stored_value
@@ -256,7 +258,11 @@ class _Column:
             self.pass_sequence(values, moment)
         if None in values and not self.field.optional:
             raise _required(self.entity, self.field, values.index(None))
-        checked = self._check(values, self.where)
+        try:
+            checked = self._check(values, self.where)
+        except (ValueTypeError, ValueRangeError) as error:
+            self._structure(error)
+            raise
         if self._convert:
             return [stored_value(self.field.type, value) for value in checked]
         return checked
@@ -267,7 +273,24 @@ class _Column:
             if not self.field.optional:
                 raise _required(self.entity, self.field, None)
             return None
-        return stored_value(self.field.type, checker(self.field.type)(value, self.where))
+        try:
+            return stored_value(self.field.type, checker(self.field.type)(value, self.where))
+        except (ValueTypeError, ValueRangeError) as error:
+            self._structure(error)
+            raise
+
+    def _structure(self, error: ValueTypeError | ValueRangeError) -> None:
+        """Let the refusal of a value say what that of a constraint says."""
+        kind = "type"
+        if isinstance(error, ValueRangeError):
+            kind = "enum" if isinstance(self.field.type, EnumType) else "range"
+        error.details.update(
+            kind=kind,
+            entity=self.entity.name,
+            fields=(self.field.name,),
+            constraint=f"{self.field.name} {kind}",
+            identity=None,
+        )
 
     def pass_sequence(self, values: Sequence[Value], moment: WriteMoment) -> None:
         """Numbers given by hand are not given out again."""

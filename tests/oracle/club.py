@@ -10,11 +10,13 @@
     Node     identity (path: text, part: int)   parent: slot mode, to itself, composite
     Note     identity (id: uuid)           by: int mode to Member; seq: a sequence that is no key
 
-`CLUB` is as declared; `NUMBERED` as the catalog stores it first.
+`CLUB` is as declared; `NUMBERED` as the catalog stores it first.  `loose_club` gives its relations
+other ends than restrict, and lets some checks wait for the end of a transaction.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Final
 
@@ -30,6 +32,7 @@ from ormdb.ir.schema import (
     IndexDef,
     IndexField,
     LiteralDefault,
+    OnDelete,
     RelationDef,
     SchemaBundle,
     SequenceDefault,
@@ -179,4 +182,34 @@ CLUB: Final = SchemaBundle(
         _relation("by", "Note.(member_id) -> Member.(id)", "notes"),
     ),
 )
+_ENDS: Final[tuple[OnDelete, ...]] = ("restrict", "cascade", "set_null", "no_action")
+
+
+def loose_club(number: int) -> SchemaBundle:
+    """The club with other ends of its relations, and some of its checks late, drawn by a number."""
+    draw = random.Random(number)
+    entities = {entity.name: entity for entity in CLUB.entities}
+
+    def drawn(relation: RelationDef) -> RelationDef:
+        if not relation.enforced:
+            return relation
+        fields = entities[relation.source].fields
+        optional = all(field.optional for field in fields if field.name in relation.fields)
+        end = draw.choice([end for end in _ENDS if optional or end != "set_null"])
+        return replace(relation, on_delete=end, deferred=draw.random() < 0.4)
+
+    late = {name for name in ("emails", "one_per_plot", "one_board") if draw.random() < 0.5}
+    return replace(
+        CLUB,
+        relations=tuple(drawn(relation) for relation in CLUB.relations),
+        entities=tuple(
+            replace(
+                entity,
+                indexes=tuple(replace(i, deferred=i.name in late) for i in entity.indexes),
+            )
+            for entity in CLUB.entities
+        ),
+    )
+
+
 NUMBERED: Final = replace(assign_numbers(normalize(CLUB), None), version=1)

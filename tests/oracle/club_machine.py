@@ -36,6 +36,7 @@ from ormdb.database.writing import Transaction
 from ormdb.errors import HistoryError, OrmdbError
 from ormdb.ir.graph import AsOf
 from ormdb.ir.mutation import Insert, Mutation
+from ormdb.ir.schema import SchemaBundle
 from ormdb.session import Reader
 from tests.oracle.clocks import StillClock
 from tests.oracle.club import CLUB
@@ -58,6 +59,7 @@ class ClubMachine(RuleBasedStateMachine):
     """Both databases, and the rules by which they change."""
 
     on_disk: ClassVar[bool] = False
+    club: ClassVar[SchemaBundle] = CLUB
     odd: ClassVar[float] = 0.02  # the chance that a value does not fit the state
 
     def __init__(self) -> None:
@@ -68,7 +70,7 @@ class ClubMachine(RuleBasedStateMachine):
         self.clock = StillClock()
         self.db = self.open()
         version = self.db.version
-        self.plain = PlainDatabase(CLUB, version=version, wall_us=self.clock.wall_us())
+        self.plain = PlainDatabase(self.club, version=version, wall_us=self.clock.wall_us())
         self.horizon = version
         self.txn: Transaction | None = None
         self.state = self.plain.newest
@@ -77,7 +79,11 @@ class ClubMachine(RuleBasedStateMachine):
         """Open the database, new or as it was left."""
         path = ":memory:" if self.folder is None else str(self.folder / "club.ormdb")
         return ormdb.open(
-            path, schema=CLUB, clock=self.clock, durability="none", retention=datetime.timedelta(1)
+            path,
+            schema=self.club,
+            clock=self.clock,
+            durability="none",
+            retention=datetime.timedelta(1),
         )
 
     def teardown(self) -> None:
@@ -131,7 +137,14 @@ class ClubMachine(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         assert self.txn is not None
-        self.txn.commit()
+        try:
+            self.state.settle()
+        except RefusedError as error:
+            with pytest.raises(tuple(error.kinds)):
+                self.txn.commit()
+            self.state = self.plain.newest
+        else:
+            self.txn.commit()
         version, self.txn = self.txn.version, None
         self.settle(version)
 
@@ -229,6 +242,8 @@ class ClubMachine(RuleBasedStateMachine):
         try:
             for step in steps:
                 after = after.apply(step)
+            if self.txn is None:
+                after.settle()
         except RefusedError as error:
             refused = error.kinds
         raised: OrmdbError | None = None
@@ -271,9 +286,16 @@ class ClubMachine(RuleBasedStateMachine):
             assert found == whole_answer(state, entity), entity
 
 
-def run_machine(machine: type[ClubMachine], number: int, *, examples: int, steps: int) -> None:
+def run_machine(
+    machine: type[ClubMachine],
+    number: int,
+    *,
+    examples: int,
+    steps: int,
+    bundle: SchemaBundle = CLUB,
+) -> None:
     """Run `examples` sequences of at most `steps` steps, made from a seed."""
-    seeded = seed(number)(type(machine.__name__, (machine,), {}))
+    seeded = seed(number)(type(machine.__name__, (machine,), {"club": bundle}))
     profile = settings(
         max_examples=examples,
         stateful_step_count=steps,

@@ -154,7 +154,7 @@ class Moves:
 
     def rows(self, entity: str, count: int) -> list[RowDict]:
         """Rows to insert together."""
-        names = entity_of(CLUB, entity).identity
+        names = entity_of(self._state.bundle, entity).identity
         taken = set(self._state.tables[entity])
         made: list[RowDict] = []
         for _ in range(count):
@@ -188,7 +188,7 @@ class Moves:
         choose = self._random.choice
         indexes = [
             (each.name, index)
-            for each in CLUB.entities
+            for each in self._state.bundle.entities
             for index in each.indexes
             if index.kind == "ordered"
         ]
@@ -215,7 +215,9 @@ class Moves:
         return self._fitted(entity, row)
 
     def _changes(self, entity: str) -> RowDict:
-        names = [n for n in _DOMAINS[entity] if n not in entity_of(CLUB, entity).identity]
+        names = [
+            n for n in _DOMAINS[entity] if n not in entity_of(self._state.bundle, entity).identity
+        ]
         if self._is_odd():
             names = list(_DOMAINS[entity])
         chosen = self._random.sample(names, self._random.randint(0, min(3, len(names))))
@@ -253,7 +255,7 @@ class Moves:
 
     def _fitted(self, entity: str, row: RowDict) -> RowDict:
         """The row with foreign keys that lead somewhere, or a mistake in it."""
-        for relation in CLUB.relations:
+        for relation in self._state.bundle.relations:
             if relation.source == entity and relation.enforced and not self._is_odd():
                 self._point(relation, row)
         if entity == "Member" and self._is_odd():
@@ -266,7 +268,7 @@ class Moves:
         if not any(name in row for name in relation.fields):
             return
         targets = list(self._state.tables[relation.target].values())
-        fields = {part.name: part for part in entity_of(CLUB, relation.source).fields}
+        fields = {part.name: part for part in entity_of(self._state.bundle, relation.source).fields}
         may_be_null = any(fields[name].optional for name in relation.fields)
         if not targets or (may_be_null and self._random.random() < 0.2):
             row.update((name, None) for name in relation.fields if fields[name].optional)
@@ -277,7 +279,7 @@ class Moves:
 
     def _point_at_each_other(self, entity: str, rows: list[RowDict]) -> None:
         """Let some rows of an entity that refers to itself refer to rows of the same statement."""
-        for relation in CLUB.relations:
+        for relation in self._state.bundle.relations:
             if relation.source == relation.target == entity and self._random.random() < 0.4:
                 for row in rows:
                     target = self._random.choice(rows)
@@ -286,7 +288,7 @@ class Moves:
 
     def _identity(self, entity: str, *, leaving: bool = False) -> tuple[Value, ...]:
         """The identity of a row that is there, or mostly so; one to delete has few referrers."""
-        names = entity_of(CLUB, entity).identity
+        names = entity_of(self._state.bundle, entity).identity
         rows = list(self._state.tables[entity].values())
         if not rows or self._is_odd():
             return tuple(self._random.choice(_DOMAINS[entity][name]) for name in names)
@@ -300,7 +302,7 @@ class Moves:
     def _is_referred(self, entity: str, row: PlainRow) -> bool:
         return any(
             self._state.sources(relation, row.values)
-            for relation in CLUB.relations
+            for relation in self._state.bundle.relations
             if relation.target == entity and relation.enforced
         )
 

@@ -161,10 +161,20 @@ class PlainState:
                 refused = after._delete(entity, identities)
             case DeleteWhere(query=query):
                 refused = after._delete(entity, self.found(query))
-        refused |= after._broken()
+        refused |= after._broken(self)
         if refused:
             raise RefusedError(refused)
         return after
+
+    def settle(self) -> None:
+        """See that a transaction may end here.
+
+        Raises:
+          RefusedError: what is checked late is not right yet.
+        """
+        refused = self._broken(None)
+        if refused:
+            raise RefusedError(refused)
 
     def _insert(self, entity: EntityDef, rows: Sequence[RowDict]) -> set[type[OrmdbError]]:
         refused: set[type[OrmdbError]] = set()
@@ -224,10 +234,48 @@ class PlainState:
 
     def _delete(self, entity: EntityDef, identities: Sequence[Identity]) -> set[type[OrmdbError]]:
         refused: set[type[OrmdbError]] = set()
+        going: dict[tuple[str, Identity], RowDict] = {}
+        reached: list[tuple[str, RowDict]] = []
         for identity in set(identities):
-            if self.tables[entity.name].pop(identity, None) is None:
+            row = self.tables[entity.name].get(identity)
+            if row is None:
                 refused.add(NotFoundError)
+            else:
+                going[entity.name, identity] = row.values
+                reached.append((entity.name, row.values))
+        while reached:
+            name, values = reached.pop()
+            for relation in self._incoming(name, "cascade"):
+                for row in self.sources(relation, values):
+                    identity = self._identity(relation.source, row.values)
+                    if (relation.source, identity) not in going:
+                        going[relation.source, identity] = row.values
+                        reached.append((relation.source, row.values))
+        loose = [
+            (relation, self._identity(relation.source, row.values))
+            for (name, _), values in going.items()
+            for relation in self._incoming(name, "set_null")
+            for row in self.sources(relation, values)
+        ]
+        for name, identity in going:
+            del self.tables[name][identity]
+        for relation, identity in loose:
+            found = self.tables[relation.source].get(identity)
+            if found is not None:
+                values = {**found.values, **dict.fromkeys(relation.fields)}
+                _compute(entity_of(self.bundle, relation.source), values)
+                self.tables[relation.source][identity] = PlainRow(found.number, values)
         return refused
+
+    def _incoming(self, entity: str, on_delete: str) -> list[RelationDef]:
+        return [
+            relation
+            for relation in self.bundle.relations
+            if relation.target == entity and relation.enforced and relation.on_delete == on_delete
+        ]
+
+    def _identity(self, entity: str, values: RowDict) -> Identity:
+        return tuple(values[name] for name in entity_of(self.bundle, entity).identity)
 
     def _number(self, entity: EntityDef, identity: Identity) -> int:
         kinds = {part.name: part.type for part in entity.fields}
@@ -238,8 +286,9 @@ class PlainState:
         self.counters[entity.name] = self.counters.get(entity.name, 0) + 1
         return self.counters[entity.name]
 
-    def _broken(self) -> set[type[OrmdbError]]:
-        """What constraints the state breaks."""
+    def _broken(self, before: PlainState | None) -> set[type[OrmdbError]]:
+        """What constraints the state breaks, that `before` was a statement ago; None: the
+        transaction ends, and nothing may be wrong."""
         broken: set[type[OrmdbError]] = set()
         for entity in self.bundle.entities:
             for row in self.tables[entity.name].values():
@@ -249,12 +298,50 @@ class PlainState:
                     broken.add(CheckError)
             for index in entity.indexes:
                 names = [part.field for part in index.fields]
-                if index.unique and self._repeats(entity.name, names, index.condition):
+                late = index.deferred and before is not None
+                if index.unique and not late and self._repeats(entity.name, names, index.condition):
                     broken.add(UniqueError)
         for relation in self.bundle.relations:
-            if relation.enforced and any(self._dangling(relation)):
+            if not relation.enforced:
+                continue
+            dangling = list(self._dangling(relation))
+            if before is not None:
+                dangling = [row for row in dangling if before._keeps(relation, row)]
+                dangling += before._bereft(relation, self)
+            if dangling:
                 broken.add(ForeignKeyError)
         return broken
+
+    def _keeps(self, relation: RelationDef, row: PlainRow) -> bool:
+        """Whether a row that dangles after the next statement is refused at once."""
+        if relation.deferred:
+            return False
+        if relation.on_delete != "no_action":
+            return True
+        values = row.values
+        was = self.tables[relation.source].get(self._identity(relation.source, values))
+        if was is None or was.number != row.number:
+            return True
+        names = [*relation.fields]
+        if relation.source == relation.target:
+            names += relation.target_fields
+        return any(was.values[name] != values[name] for name in names)
+
+    def _bereft(self, relation: RelationDef, after: PlainState) -> list[PlainRow]:
+        """The rows that are left by a row that is gone, or is there with other values."""
+        found: list[PlainRow] = []
+        for identity, row in self.tables[relation.target].items():
+            now = after.tables[relation.target].get(identity)
+            if now is None and relation.on_delete == "restrict":  # however late it is otherwise
+                found += after.sources(relation, row.values)
+            changed = now is not None and any(
+                now.values[name] != row.values[name] for name in relation.target_fields
+            )
+            if changed:
+                own = relation.source == relation.target
+                sources = self.sources(relation, row.values)
+                found += [one for one in sources if not (own and one.number == row.number)]
+        return found
 
     def _repeats(self, entity: str, names: Sequence[str], condition: Expr | None) -> bool:
         rows = [row.values for row in self.tables[entity].values()]
@@ -264,14 +351,15 @@ class PlainState:
         full = [key for key in keys if None not in key]
         return len(set(full)) < len(full)
 
-    def _dangling(self, relation: RelationDef) -> Iterator[bool]:
+    def _dangling(self, relation: RelationDef) -> Iterator[PlainRow]:
         targets = {
             tuple(row.values[name] for name in relation.target_fields)
             for row in self.tables[relation.target].values()
         }
         for row in self.tables[relation.source].values():
             wanted = tuple(row.values[name] for name in relation.fields)
-            yield None not in wanted and wanted not in targets
+            if None not in wanted and wanted not in targets:
+                yield row
 
 
 class PlainDatabase:

@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from ormdb import limits
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.expr import Aggregate, Expr, InList, Literal, NamedParam, Related
 from ormdb.ir.graph import AsOf, Derived, GraphQuery, Include, OrderSpec
-from ormdb.ir.mutation import Mutation, MutationOutcome
+from ormdb.ir.mutation import Delete, Mutation, MutationOutcome
 from ormdb.ir.rewrite import map_children
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
@@ -200,6 +201,11 @@ class PreparedReader:
             self.tables[key] = self.reader.run_prepare_table(template)
         self.tables[key].run_table(maker.values, context=context)
         return self.tables[key].run_table(maker.values, context=context)
+
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        return self.reader.run_delete_preview(delete, context=context)
 
     def run_explain(
         self,

@@ -2,7 +2,8 @@
 
 Identities, uniques with NULLs, composite keys, foreign keys of every mode and to their own
 entity, checks, defaults, sequences, stored computed fields; single statements, several at once,
-transactions that go on after a refusal, and bulk loads.
+transactions that go on after a refusal, and bulk loads; deletes that cascade, set to NULL or wait
+for the end of their transaction, and checks that do.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import pytest
 
 from tests.box import Box
+from tests.oracle.club import loose_club
 from tests.oracle.club_machine import ClubMachine, run_machine
 
 EXAMPLES = 10
@@ -40,3 +42,12 @@ def test_constraints_hold_on_disk_as_they_do_among_plain_dicts(box: Box) -> None
     for seed in box.seeds():
         run_machine(WildWritesOnDisk, seed, examples=EXAMPLES, steps=STEPS)
         box.count(EXAMPLES)
+
+
+@pytest.mark.soak(seconds=30, cases_min=60)
+def test_cascades_and_late_checks_do_as_among_plain_dicts(box: Box) -> None:
+    for seed in box.seeds():
+        bundle = loose_club(seed)
+        for machine in (WildWrites, WildWritesOnDisk):
+            run_machine(machine, seed, examples=EXAMPLES // 2, steps=STEPS, bundle=bundle)
+        box.count(2 * (EXAMPLES // 2))

@@ -491,14 +491,22 @@ def test_dangling_relations_are_unenforced_when_asked(source: Source) -> None:
         assert [(one.rows, one.relation) for one in plan.dangling] == [(2, relation.name)]
 
 
-def test_what_a_delete_would_do_is_noted(source: Source) -> None:
+def test_a_delete_does_what_it_did_in_sqlite_where_it_can(source: Source) -> None:
     source.make(
         """CREATE TABLE t (id INTEGER PRIMARY KEY);
-        CREATE TABLE u (t_id INT REFERENCES t ON DELETE SET NULL);"""
+        CREATE TABLE u (t_id INT REFERENCES t ON DELETE SET NULL);
+        CREATE TABLE v (t_id INT REFERENCES t ON DELETE CASCADE);
+        CREATE TABLE w (t_id INT NOT NULL REFERENCES t ON DELETE SET NULL);
+        CREATE TABLE x (t_id INT REFERENCES t ON DELETE SET DEFAULT);"""
     )
     with source.plan() as plan:
-        assert relation_of(plan, "u", "t").on_delete == "restrict"
-        assert any("on delete set null becomes restrict" in note for note in plan.notes)
+        found = [relation_of(plan, name, "t").on_delete for name in "uvwx"]
+        assert found == ["set_null", "cascade", "restrict", "restrict"]
+        notes = [note for note in plan.notes if "becomes restrict" in note]
+        assert [note.partition(": ")[2] for note in notes] == [
+            "on delete set null becomes restrict",
+            "on delete set default becomes restrict",
+        ]
 
 
 def test_a_relation_that_is_not_declared_can_be_asked_for(source: Source) -> None:

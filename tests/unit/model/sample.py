@@ -12,6 +12,7 @@ from dataclasses import field as part
 from typing import Any, Self
 
 from ormdb import Entity, Field, Many, One, field, index, many, one, sequence
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation, NodeExplanation
 from ormdb.ir.graph import AsOf, GraphQuery
 from ormdb.ir.mutation import Delete, Insert, Mutation, MutationOutcome, Update
@@ -246,6 +247,12 @@ class FakeSession(TypedSession):
     ) -> FakeStream:
         self.asked.append((query, batch))
         return FakeStream([self.answer, self.answer])
+
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        self.asked.append(delete)
+        return DeletePreview(effects=())
 
     def run_explain(
         self,

@@ -55,6 +55,7 @@ from ormdb.ir.value import (
 )
 from ormdb.model.build import build_bundle
 from ormdb.model.declaration import NOT_BUILT
+from ormdb.model.expression_text import format_expression
 from tests.unit.model.sample import (
     FIELD,
     INDEX,
@@ -304,7 +305,8 @@ def test_the_mistakes_of_all_classes_come_at_once() -> None:
     assert problems_of(First, Two) == [
         (
             "First.strange: field() has no option 'colour'; it has name, identity, default, "
-            "computed, stored, fill, unique, index, precision, scale, max_chars, doc"
+            "computed, stored, fill, unique, index, precision, scale, max_chars, "
+            "ge, gt, le, lt, doc"
         ),
         "First.doc: doc=5 is of no use; give a str",
         "First.id: an identity is never NULL; take `| None` from its annotation",
@@ -356,11 +358,6 @@ class ByNothing(Entity):
     tree: One[Tree] = one(via="nmber")
 
 
-class Cascading(Entity):
-    id: Field[int] = field(identity=True)
-    tree: One[Tree] = one(on_delete="cascade")
-
-
 class Exploding(Entity):
     id: Field[int] = field(identity=True)
     tree: One[Tree] = ONE(on_delete="explode")
@@ -401,8 +398,7 @@ REST: list[type[Any]] = [Tree, Leaf]
         (Twice, REST, "is no back of it, because it leads to Tree"),
         (ByNullable, REST, "ByNullable.number may be NULL; write One[Tree | None]"),
         (ByNothing, REST, "via names 'nmber', which is no field"),
-        (Cascading, REST, "on_delete='cascade' is not built yet; use on_delete='restrict'"),
-        (Exploding, REST, "on_delete='explode' is unknown"),
+        (Exploding, REST, "on_delete='explode' is unknown; it is one of restrict, cascade,"),
         (Bare, REST, 'it says no way; write many(inverse="origin")'),
         (NoEdge, REST, "through='Edge.tree' names no entity of the schema"),
         (NoFront, REST, "Leaf has no foreign key 'number'; it has tree"),
@@ -502,3 +498,26 @@ def test_classes_of_a_function_find_what_the_function_knows() -> None:
             EntityDef(name="Near", fields=(FieldDef(name="id", type=IntType()),), identity=("id",)),
         )
     )
+
+
+def test_a_range_of_a_field_becomes_a_check() -> None:
+    class Dice(Entity):
+        id: Field[int] = field(identity=True, ge=1)
+        eyes: Field[int | None] = field(default=None, ge=1, le=6)
+        weight: Field[float] = field(gt=0.0, lt=10.0)
+        __checks__ = (check("eyes != 3", name="no_three"),)
+
+    (entity,) = build_bundle([Dice]).entities
+    assert [(one.name, format_expression(one.expression)) for one in entity.checks] == [
+        ("range_id", "id >= 1"),
+        ("range_eyes", "eyes >= 1 and eyes <= 6"),
+        ("range_weight", "weight > 0.0 and weight < 10.0"),
+        ("no_three", "eyes != 3"),
+    ]
+
+
+def test_a_bound_of_another_type_is_refused() -> None:
+    class Dice(Entity):
+        id: Field[int] = field(identity=True, ge="one")
+
+    assert problems_of(Dice) == ["Dice.id: Dice.id: text 'one' is not an int; give a whole number"]

@@ -143,7 +143,7 @@ def test_two_rows_cannot_swap_a_unique_value_one_by_one(towns: Store) -> None:
 
 def test_a_false_check_names_the_check_and_the_first_row(towns: Store) -> None:
     error = refused(towns, CheckError, insert("Member", {"id": 7}, {"id": 8, "points": 1_000}))
-    assert facts(error) == ("check", "Member", (), "few_points", (8,))
+    assert facts(error) == ("check", "Member", ("points",), "few_points", (8,))
     refused(towns, CheckError, update("Member", 1, points=5_000))
 
 
@@ -328,3 +328,55 @@ def test_a_target_entry_that_leads_astray_is_not_referred_to(towns: Store, place
         towns, CorruptionError, Insert(entity="Member", rows=({"id": 9, "town_code": "A"},))
     )
     assert error.details["entity"] == "Town"
+
+
+@pytest.mark.parametrize(
+    ("mutation", "kind", "fields", "constraint"),
+    [
+        (Insert(entity="Town", rows=({},)), "required", ("code",), "code required"),
+        (Insert(entity="Town", rows=({"code": "A"},)), "unique", ("code",), "identity"),
+        (
+            Insert(entity="Town", rows=({"code": "D", "zone": "n", "lot": 1},)),
+            "unique",
+            ("zone", "lot"),
+            "plots",
+        ),
+        (Insert(entity="Town", rows=({"code": 5},)), "type", ("code",), "code type"),
+        (Insert(entity="Member", rows=({"rank": "chief"},)), "enum", ("rank",), "rank enum"),
+        (Insert(entity="Member", rows=({"points": 2**64},)), "range", ("points",), "points range"),
+        (
+            Update(entity="Member", identity=(1,), changes={"rank": "chief"}),
+            "enum",
+            ("rank",),
+            "rank enum",
+        ),
+        (
+            Update(entity="Member", identity=(1,), changes={"points": 1_000}),
+            "check",
+            ("points",),
+            "few_points",
+        ),
+        (
+            Update(entity="Member", identity=(1,), changes={"town_code": "X"}),
+            "foreign_key",
+            ("town_code",),
+            "town",
+        ),
+        (Delete(entity="Town", identities=(("A",),)), "foreign_key", ("code",), "town"),
+        (
+            Update(entity="Member", identity=(1,), changes={"id": 5}),
+            "immutable",
+            ("id",),
+            "identity",
+        ),
+    ],
+)
+def test_every_refusal_says_kind_entity_fields_constraint_and_identity(
+    towns: Store, mutation: Mutation, kind: str, fields: tuple[str, ...], constraint: str
+) -> None:
+    with pytest.raises(OrmdbError) as caught:
+        towns.commit(mutation)
+    details = caught.value.details
+    assert (details["kind"], details["entity"]) == (kind, mutation.entity)
+    assert (details["fields"], details["constraint"]) == (fields, constraint)
+    assert "identity" in details
