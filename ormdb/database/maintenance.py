@@ -32,7 +32,7 @@ from ormdb.storage.findings import CheckReport, Findings
 from ormdb.storage.head import Head, read_head, write_head
 from ormdb.storage.layout import CATALOG, Layout
 from ormdb.storage.lmdb import LmdbEngine
-from ormdb.storage.lmdb.replacing import lock_path, replace_unused, sync_folder
+from ormdb.storage.lmdb.replacing import lock_path, name_new, replace_unused
 from ormdb.storage.reclaim import reclaim_step
 from ormdb.txn.commit import Committer
 
@@ -284,11 +284,7 @@ def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
     if overwrite and target.exists():
         replace_unused(target, partial)
     else:
-        try:
-            os.link(partial, target)  # unlike a rename, it replaces nothing
-        except FileExistsError as error:
-            raise UsageError(f"{target} exists; give the path of a new file") from error
-    sync_folder(target)
+        name_new(partial, target)
 
 
 def _file_bytes(engine: Engine) -> int:

@@ -10,7 +10,7 @@ import pytest
 from ormdb.storage.engine import Durability
 from ormdb.testing.crash_explorer import CrashExplorer, CrashReport
 from tests.box import Box
-from tests.crash.tools import require
+from tests.crash.tools import memory_folder, require
 
 SHOP = "tests.crash.shop:ShopWorkload"
 STATES_EACH = 1_300  # of one run of the workload; the next seed is another run
@@ -18,10 +18,10 @@ STATES_EACH = 1_300  # of one run of the workload; the next seed is another run
 
 def explore(folder: Path, states: int, *, durability: Durability, seed: int = 0) -> CrashReport:
     require("strace", "apt-get install strace")
-    explorer = CrashExplorer(
-        SHOP, folder, durability=durability, seed=seed, processes=min(2, os.cpu_count() or 1)
-    )
-    return explorer.explore(states=states)
+    processes = min(2, os.cpu_count() or 1)
+    with memory_folder(folder) as fast:
+        explorer = CrashExplorer(SHOP, fast, durability=durability, seed=seed, processes=processes)
+        return explorer.explore(states=states)
 
 
 @pytest.mark.soak(seconds=85, cases_min=5_000)

@@ -21,6 +21,7 @@ from pathlib import Path
 from ormdb.errors import BusyError
 from ormdb.storage.lmdb.copies import copy_environment
 from ormdb.storage.lmdb.environment import Environment
+from ormdb.storage.lmdb.faults import translate
 from ormdb.storage.lmdb.pages import check_pages
 from ormdb.storage.lmdb.replacing import alone_with, rename_over
 from ormdb.storage.lmdb.sharing import held_alone
@@ -52,6 +53,10 @@ def compact_environment(environment: Environment) -> None:
 def _replace(path: str, copy: Path, newest: int) -> None:
     with alone_with(path):
         # Whoever writes without ormdb does not wait for our writer lock.
-        if check_pages(path).transaction != newest:
+        try:
+            found = check_pages(path).transaction
+        except OSError as error:
+            raise translate(error, path, "looking at it") from error
+        if found != newest:
             raise BusyError(f"{path} was written to while it was compacted; try again")
         rename_over(copy, path)

@@ -60,6 +60,9 @@ def copy_environment(environment: Environment, path: str, *, compact: bool) -> N
             _sync_folder(path)
         finally:
             os.close(target)
+    except OSError as error:
+        Path(path).unlink(missing_ok=True)
+        raise translate(error, path, "copying to it") from error
     except BaseException:
         Path(path).unlink(missing_ok=True)
         raise
@@ -72,8 +75,6 @@ def _write(environment: Environment, target: int, path: str, *, compact: bool) -
         else:
             _write_pages(environment, target)
     except FAULTS as error:
-        raise translate(error, path, "copying to it") from error
-    except OSError as error:
         raise translate(error, path, "copying to it") from error
 
 

@@ -37,6 +37,7 @@ from ormdb.storage.lmdb import sharing
 from ormdb.storage.lmdb.compaction import compact_environment
 from ormdb.storage.lmdb.copies import copy_environment
 from ormdb.storage.lmdb.environment import Environment
+from ormdb.storage.lmdb.faults import translate
 from ormdb.storage.lmdb.opening import Settings
 from ormdb.storage.lmdb.readers import forked_error
 from ormdb.storage.lmdb.snapshots import LmdbReadTransaction
@@ -176,7 +177,10 @@ class LmdbEngine:
             problems: list[str] = []
             while newest != environment.last_txn_id() and looks < _LOOKS_MAX:
                 newest, looks = environment.last_txn_id(), looks + 1
-                problems = verify_file(environment.path)
+                try:
+                    problems = verify_file(environment.path)
+                except OSError as error:
+                    raise translate(error, environment.path, "looking at its pages") from error
                 if not problems:
                     break
             return problems

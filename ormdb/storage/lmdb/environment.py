@@ -29,7 +29,6 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -40,8 +39,8 @@ from ormdb.errors import BusyError, LimitError, ReadOnlyError
 from ormdb.storage.lmdb.aborting import abort_held
 from ormdb.storage.lmdb.faults import FAULTS, translate
 from ormdb.storage.lmdb.opening import FILE_MODE as FILE_MODE  # noqa: PLC0414
-from ormdb.storage.lmdb.opening import Settings, can_lock, open_lmdb
-from ormdb.storage.lmdb.readers import Handles, OpenRead, RawTransaction, Readers
+from ormdb.storage.lmdb.opening import Settings, can_lock, cover_tail, open_lmdb
+from ormdb.storage.lmdb.readers import Handles, OpenRead, RawTransaction, Readers, with_handles
 from ormdb.storage.lmdb.turns import LocklessTurn
 from ormdb.storage.lmdb.writer_lock import WriterLock
 
@@ -73,6 +72,8 @@ class Environment:
         self._map_bytes = settings.map_bytes
         self._spaces_room = settings.spaces_room
         self._map_was_full = False
+        self._is_gone = False  # LMDB's environment was closed, and no other could be opened
+        self._is_moved = False  # the path may lead to another file than the descriptor
         self._spaces_wanted = 0  # room that the next write transaction cannot do without
         self._reader_check_s = settings.clock.monotonic_s() + limits.READER_CHECK_EVERY_S
         access = os.O_RDONLY if settings.read_only else os.O_RDWR
@@ -114,7 +115,11 @@ class Environment:
     def knows_spaces(self) -> bool:
         """Whether there is a handle for every space of the newest commit."""
         try:
-            return self._count_spaces() == len(self._handles)
+            raw = self._env.begin()
+            try:
+                return self._count(raw) == len(self._handles)
+            finally:
+                raw.abort()
         except FAULTS as error:
             raise translate(error, self.path, "looking up its spaces") from error
 
@@ -139,7 +144,9 @@ class Environment:
                 except lmdb.PanicError:
                     remedy = self._reopen
                 except FAULTS as error:
-                    raise translate(error, self.path, "beginning to read") from error
+                    if not self._is_gone:
+                        raise translate(error, self.path, "beginning to read") from error
+                    remedy = self._reopen
                 else:
                     if opened.is_complete:
                         return opened
@@ -214,6 +221,8 @@ class Environment:
         wait_s = self.settings.writer_wait_s if wait_s is None else wait_s
         self.writer.acquire(wait_s, end_left_over=self.end_write)
         try:
+            if self._is_gone:
+                self._reopen()
             self._make_room()
             return self._begin_write()
         except BaseException:
@@ -237,7 +246,7 @@ class Environment:
             if len(handles) > len(self._handles):
                 self._handles = handles
             self._seen = txn_id
-        self._cover_tail()
+        cover_tail(self._env, self._descriptor, self.page_bytes)
 
     def end_write(self) -> None:
         """The write transaction has ended, one way or the other."""
@@ -254,6 +263,8 @@ class Environment:
 
     def info(self) -> dict[str, int]:
         """Sizes and numbers of the file and of its map."""
+        if self._is_gone:
+            self._reopen()
         info = self._env.info()
         with self._lock:
             oldest_s = self.readers.oldest_s(self.settings.clock.monotonic_s())
@@ -276,6 +287,8 @@ class Environment:
 
     def sync(self) -> None:
         """Flush everything to the disk."""
+        if self._is_gone:
+            self._reopen()
         try:
             self._env.sync(True)
         except FAULTS as error:
@@ -381,12 +394,7 @@ class Environment:
         finally:
             raw.abort()
         self._spaces_wanted = 2 * len(names) if len(names) > self._spaces_room else 0
-        handles = dict(self._handles)
-        for name in names:
-            if name.decode() not in handles:
-                database = self._env.open_db(name, create=False)
-                handles[name.decode()] = database, database.flags()["dupsort"]
-        self._handles = handles
+        self._handles = with_handles(self._env, self._handles, names)
 
     # --- at a quiet moment ----------------------------------------------------------------
 
@@ -469,22 +477,38 @@ class Environment:
         return self._is_quiet()
 
     def _replace_file(self, replace: Callable[[], None]) -> None:
-        self._env.close()
+        self._let_env_go()
         try:
             replace()
         finally:  # whatever happened, the path leads to a whole file
-            left = self._descriptor
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            self.writer.move(self._descriptor)
-            os.close(left)
+            self._is_moved = True
             self._reopen_with(self._spaces_room)
 
     def _reopen_with(self, room: int) -> None:
-        self._env.close()
+        """Begin anew.  If that fails, whoever comes next tries again."""
+        self._let_env_go()
         self._spaces_room = room
         self._handles, self._seen, self._noted = {}, -1, (-1, {})
+        if self._is_moved:
+            self._follow_path()
         self._env = self._open()
+        self._is_gone = False
         self.counters["reopens"] += 1
+
+    def _let_env_go(self) -> None:
+        self._is_gone = True
+        self._env.close()
+
+    def _follow_path(self) -> None:
+        """From now on the descriptor is of the file that the path leads to."""
+        left = self._descriptor
+        try:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise translate(error, self.path, "opening it") from error
+        self.writer.move(self._descriptor)
+        os.close(left)
+        self._is_moved = False
 
     # --- one step each --------------------------------------------------------------------
 
@@ -521,8 +545,10 @@ class Environment:
             except lmdb.PanicError:
                 remedy = self._reopen
             except FAULTS as error:
-                self._stop_writing()
-                raise translate(error, self.path, "beginning to write") from error
+                if not self._is_gone:
+                    self._stop_writing()
+                    raise translate(error, self.path, "beginning to write") from error
+                remedy = self._reopen
             except BaseException:
                 self._stop_writing()
                 raise
@@ -532,12 +558,9 @@ class Environment:
 
     def _register(self, raw: RawTransaction) -> None:
         """Give every unknown space a handle; committing nothing else costs nothing."""
-        handles = dict(self._handles)
         try:
-            for name in raw.cursor().iternext(values=False):
-                if name.decode() not in handles:
-                    database = self._env.open_db(name, txn=raw, create=False)
-                    handles[name.decode()] = database, database.flags()["dupsort"]
+            names = raw.cursor().iternext(values=False)
+            handles = with_handles(self._env, self._handles, names, raw)
         except BaseException:
             raw.abort()
             raise
@@ -569,27 +592,9 @@ class Environment:
             self._is_writing = False
             self._lock.notify_all()
 
-    def _count_spaces(self) -> int:
-        raw = self._env.begin()
-        try:
-            return self._count(raw)
-        finally:
-            raw.abort()
-
     def _count(self, raw: RawTransaction | None) -> int:
         assert raw is not None, "counted after its end"
         return raw.stat()["entries"]
 
     def _is_overtaken(self, txn_id: int) -> bool:
         return self.last_txn_id() != txn_id
-
-    def _cover_tail(self) -> None:
-        """Make the file as long as its last page says.
-
-        Pages allocated and freed by one commit are not written, so the file may end before them.
-        That is right, but looks as if it were truncated, and costs a long look when it is opened.
-        """
-        end = (self._env.info()["last_pgno"] + 1) * self.page_bytes
-        if os.fstat(self._descriptor).st_size < end:
-            with suppress(OSError):  # only that look is lost when the disk is full
-                os.posix_fallocate(self._descriptor, end - 1, 1)

@@ -15,6 +15,7 @@ Invariants (held by tests/unit/storage/test_lmdb_engine.py):
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,18 @@ def open_lmdb(
             map_bytes //= 2
         except FAULTS as error:
             raise translate(error, path, "opening it") from error
+
+
+def cover_tail(environment: lmdb.Environment, descriptor: int, page_bytes: int) -> None:
+    """Make the file as long as its last page says.
+
+    Pages allocated and freed by one commit are not written, so the file may end before them.
+    That is right, but looks as if it were truncated, and costs a long look when it is opened.
+    """
+    end = (environment.info()["last_pgno"] + 1) * page_bytes
+    if os.fstat(descriptor).st_size < end:
+        with suppress(OSError):  # only that look is lost when the disk is full
+            os.posix_fallocate(descriptor, end - 1, 1)
 
 
 def can_lock(path: str) -> bool:

@@ -177,7 +177,10 @@ class _Pages:
                 f"its meta pages are of commits {first.transaction} and {second.transaction},"
                 " which belong into each other's place"
             )
-        older, newer = sorted((first, second), key=lambda meta: meta.transaction)
+        # Of two that are alike LMDB takes the first: a first commit that failed leaves the second
+        # one half made.
+        pair = (first, second) if second.transaction > first.transaction else (second, first)
+        older, newer = pair
         if newer.transaction - older.transaction > 1:
             raise self._damage(
                 f"its meta pages are of commits {older.transaction} and {newer.transaction},"

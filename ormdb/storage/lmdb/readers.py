@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeAlias
 
@@ -37,6 +37,25 @@ Handle: TypeAlias = "tuple[lmdb._Database, bool]"  # and whether it is a multima
 Handles: TypeAlias = dict[str, Handle]  # by space name; never changed once published
 
 Ending: TypeAlias = Literal["closed", "engine", "expired", "overtaken", "failed", "forked"]
+
+
+def with_handles(
+    environment: lmdb.Environment,
+    known: Handles,
+    names: Iterable[bytes],
+    raw: RawTransaction | None = None,
+) -> Handles:
+    """Handles of spaces that exist, those that are known already and new ones."""
+    handles = dict(known)
+    for name in names:
+        if name.decode() not in handles:
+            database = (
+                environment.open_db(name, create=False)
+                if raw is None
+                else environment.open_db(name, txn=raw, create=False)
+            )
+            handles[name.decode()] = database, database.flags()["dupsort"]
+    return handles
 
 
 class OpenRead:

@@ -21,7 +21,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ormdb.errors import BusyError
+from ormdb.errors import BusyError, UsageError
 from ormdb.storage.lmdb.environment import FILE_MODE
 from ormdb.storage.lmdb.faults import translate
 from ormdb.storage.lmdb.sharing import is_open_here
@@ -75,6 +75,21 @@ def rename_over(source: str | os.PathLike[str], target: str) -> None:
         sync_folder(target)
     except OSError as error:
         raise translate(error, target, "replacing it") from error
+
+
+def name_new(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Give a file that is on the disk a second name, which nothing has yet.
+
+    Raises:
+      UsageError: there is something.
+    """
+    try:
+        os.link(source, target)  # unlike a rename, it replaces nothing
+        sync_folder(target)
+    except FileExistsError as error:
+        raise UsageError(f"{target} exists; give the path of a new file") from error
+    except OSError as error:
+        raise translate(error, os.fspath(target), "giving it its name") from error
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:

@@ -110,8 +110,7 @@ class WriterLock:
         self._mine.release()
 
     def move(self, descriptor: int) -> None:
-        """While it is held: from now on it is the lock of another file, which nobody has yet."""
-        assert self.is_held_here, "moved by somebody who does not hold it"
+        """From now on it is the lock of another file, which nobody has yet."""
         if self._descriptor is not None:
             self._descriptor = descriptor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ormdb.errors import BusyError, ReadOnlyError, StorageFullError
+from ormdb.errors import BusyError, ReadOnlyError, StorageFullError, StorageIOError
 from ormdb.storage.engine import Item, Space
 from ormdb.storage.lmdb import LmdbEngine, compaction, verify_file
+from ormdb.storage.lmdb import engine as engine_module
 from ormdb.storage.lmdb.replacing import rename_over
 from tests.unit.storage.children import INDEX, ROWS, child, key, run
 
@@ -153,6 +155,25 @@ def test_a_full_disk_leaves_the_file_as_it_was(
     put(engine, range(COUNT, COUNT + 1))
     assert len(items(engine, ROWS)) == LEFT + 1
     assert not Path(f"{path}-compact").exists()
+
+
+def test_a_disk_that_fails_while_it_is_looked_at_leaves_the_file_as_it_was(
+    engine: LmdbEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "check_pages", fail)
+        with pytest.raises(StorageIOError):
+            engine.compact()
+    with monkeypatch.context() as patched:
+        patched.setattr(engine_module, "verify_file", fail)
+        with pytest.raises(StorageIOError):
+            engine.verify_pages()
+    engine.compact()
+    assert engine.verify_pages() == []
+    assert len(items(engine, ROWS)) == LEFT
 
 
 def test_readers_and_writers_of_other_threads_wait_and_go_on(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ormdb.errors import StorageFullError, UsageError
+from ormdb.errors import StorageFullError, StorageIOError, UsageError
 from ormdb.storage.engine import Item, ReadTransaction, Space
 from ormdb.storage.lmdb import LmdbEngine, verify_file
 from tests.unit.storage.children import INDEX, ROWS, child, key, run
@@ -176,6 +177,24 @@ def test_a_copy_never_overwrites_and_needs_a_folder(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="folder"):
             engine.copy_to(str(tmp_path / "no" / "copy"), compact=compact)
     assert taken.read_bytes() == b"precious"
+    engine.close()
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_copy_that_cannot_be_flushed_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, compact: bool
+) -> None:
+    engine = LmdbEngine.open(tmp_path / "data.ormdb")
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(StorageIOError):
+            engine.copy_to(str(tmp_path / "copy.ormdb"), compact=compact)
+    assert not (tmp_path / "copy.ormdb").exists()
+    engine.copy_to(str(tmp_path / "copy.ormdb"), compact=compact)
     engine.close()
 
 

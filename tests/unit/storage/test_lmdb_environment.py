@@ -21,7 +21,7 @@ from ormdb.errors import (
     StorageIOError,
 )
 from ormdb.storage.engine import Item, Space
-from ormdb.storage.lmdb import LmdbEngine
+from ormdb.storage.lmdb import LmdbEngine, environment
 from ormdb.storage.lmdb.snapshots import LmdbReadTransaction
 from tests.unit.storage.children import ROWS, child, key
 
@@ -325,6 +325,38 @@ def test_a_reader_too_brings_a_given_up_environment_back(tmp_path: Path) -> None
         txn.commit()
     read = engine.begin_read()
     assert read.get_many(ROWS, [b"a"]) == [b"1"]
+    engine.close()
+
+
+@pytest.mark.parametrize("who", ["reader", "writer", "statistics", "flush"])
+def test_an_environment_that_cannot_be_reopened_at_once_is_by_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    engine = LmdbEngine.open(tmp_path / "data.ormdb", spaces_room=2)
+    put(engine, ROWS, (b"a", b"1"))
+    put(engine, Space("rows/2"), (b"a", b"1"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageIOError("the disk is away; try again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(environment, "open_lmdb", fail)
+        for _ in range(2):
+            with pytest.raises(StorageIOError, match="away"):
+                put(engine, ROWS, (b"b", b"1"))
+        with pytest.raises(StorageIOError, match="away"):
+            engine.begin_read()
+    if who == "writer":
+        put(engine, ROWS, (b"b", b"2"))
+    elif who == "statistics":
+        assert engine.statistics().readers == 0
+    elif who == "flush":
+        engine.sync()
+    read = engine.begin_read()
+    assert read.get_many(ROWS, [b"a"]) == [b"1"]
+    read.close()
+    put(engine, ROWS, (b"c", b"3"))
+    assert engine.statistics().details["reopens"] > 0
     engine.close()
 
 

@@ -85,6 +85,20 @@ def test_a_file_whose_last_pages_were_never_written_passes(tmp_path: Path) -> No
     assert path.stat().st_size == end  # so that nobody has to look at every page again
 
 
+def test_a_first_commit_that_failed_leaves_an_empty_file_that_can_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "failed.ormdb"
+    write_file(path, spaces=0)
+    assert read(path, PAGE + META_MAIN_ROOT, "<Q") == 2**64 - 1
+    change(path, PAGE + META_MAIN_ROOT, "<Q", 2)  # a page that was never written
+    assert check_pages(str(path)).main.entries == 0
+    engine = LmdbEngine.open(path)
+    txn = engine.begin_write()
+    txn.put_many(ROWS, [(key(1), b"more")])
+    txn.commit()
+    engine.close()
+    assert verify_file(str(path)) == []
+
+
 def test_a_commit_leaves_the_file_as_long_as_it_says(tmp_path: Path) -> None:
     path = tmp_path / "whole.ormdb"
     engine = LmdbEngine.open(path)
