@@ -17,6 +17,7 @@ Invariants (held by tests/unit/txn/test_group.py):
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,6 +66,10 @@ class CommitQueue:
 
     def __init__(self, run_group: RunGroup) -> None:
         self._run_group = run_group
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._is_led = False
@@ -75,6 +80,8 @@ class CommitQueue:
 
     def run(self, request: CommitRequest) -> CommitResult:
         """Run a request, and those of others who wait."""
+        if os.getpid() != self._process:
+            self._begin()  # whoever led or waited here stayed in the process that was forked
         own = _Waiting(request)
         with uninterrupted():
             with self._lock:
