@@ -5,6 +5,8 @@ counting            an engine that counts its calls and the keys they touch
 history, checker    what transactions did and saw, and whether that was strictly serializable
 scheduler           transactions that take turns in one thread, in an order drawn from a seed
 faults              an engine whose calls fail when it is told to
+playground          a schema where transactions can go wrong, and steps over it that are recorded
+workloads           … scripts of such steps: in turns, in threads, in processes
 strategies          Hypothesis strategies for values, types, expressions and other nodes of `ir`
 schema_strategies   Hypothesis strategies for whole schemas that pass validation
 crash_explorer      what a loss of power may leave of a database, state by state

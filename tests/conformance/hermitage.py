@@ -1,0 +1,238 @@
+"""Transactions that are told what to do, one command at a time: here, or each in its own process.
+
+crew = Crew(path, processes)        None: all of them in this thread
+one, two = crew.begin(), crew.begin()
+one.do("set", 1, 11)
+two.do("get", 1)                    10
+one.do("commit")                    "committed"
+two.do("commit")                    "committed", or "refused"
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+import ormdb
+from ormdb import Database, Entity, Field, Many, One, Query, Transaction, field, many, one
+from ormdb.errors import ConflictError, ForeignKeyError, OrmdbError, UniqueError
+
+REFUSED: Final = "refused"
+COMMITTED: Final = "committed"
+
+
+class Row(Entity):
+    id: Field[int] = field(identity=True)
+    value: Field[int] = field(index=True)
+
+
+class Film(Entity):
+    id: Field[int] = field(identity=True)
+    title: Field[str] = field(unique=True)
+    year: Field[int]
+    roles: Many[Role] = many(inverse="film")
+    actors: Many[Actor] = many(through="Role.film", to="actor")
+
+
+class Actor(Entity):
+    id: Field[int] = field(identity=True)
+    roles: Many[Role] = many(inverse="actor")
+
+
+class Role(Entity):
+    id: Field[int] = field(identity=True)
+    film: One[Film] = one()
+    actor: One[Actor] = one()
+
+
+SCHEMA: Final = (Row, Film, Actor, Role)
+
+
+def found(path: str) -> None:
+    """Two rows; two films, of which the first has two roles, and three actors."""
+    with ormdb.open(path, schema=SCHEMA, statistics="manual") as db:
+        db.insert_many([Row(id=1, value=10), Row(id=2, value=20)])
+        db.insert_many([Film(id=1, title="one", year=1), Film(id=2, title="two", year=2)])
+        db.insert_many([Actor(id=number) for number in (1, 2, 3)])
+        roles = [Role(id=number, film=Film.key(1), actor=Actor.key(number)) for number in (1, 2)]
+        db.insert_many(roles)
+
+
+def perform(txn: Transaction, command: str, arguments: Sequence[Any]) -> Any:
+    """Do one thing; what it answers can be sent between processes."""
+    match command, *arguments:
+        case "get", number:
+            row = txn.get(Row, number)
+            return None if row is None else row.value
+        case ("values",):
+            return {row.id: row.value for row in txn.fetch(Row)}
+        case "values", condition:
+            return {row.id: row.value for row in txn.fetch(Row.where(condition))}
+        case "count", condition:
+            return txn.count(Row.where(condition))
+        case "set", number, value:
+            return txn.update(Row.key(number), Row.value.to(value))
+        case "set where", condition, value:
+            return txn.update_where(Row.where(condition), Row.value.to(value))
+        case "add to all", amount:
+            return txn.update_where(Row, Row.value.add(amount))
+        case "delete where", condition:
+            return txn.delete_where(Row.where(condition))
+        case "insert", number, value:
+            txn.insert(Row(id=number, value=value))
+        case "roles of", number:
+            return [role.id for role in txn.one(_film(number).include(Film.roles)).roles]
+        case "actors of", number:
+            return [actor.id for actor in txn.one(_film(number).include(Film.actors)).actors]
+        case "films", *_:
+            return sorted((film.id, film.title) for film in txn.fetch(Film))
+        case "add role", number, film, actor:
+            txn.insert(Role(id=number, film=Film.key(film), actor=Actor.key(actor)))
+        case "delete role", number:
+            txn.delete(Role.key(number))
+        case "add film", number, title:
+            txn.insert(Film(id=number, title=title, year=number))
+        case "delete film", number:
+            txn.delete(Film.key(number))
+        case "title", number, title:
+            txn.update(Film.key(number), Film.title.to(title))
+        case _:
+            raise AssertionError(f"nobody knows how to {command} {arguments}")
+    return None
+
+
+def _film(number: int) -> Query[Film]:
+    return Film.where(Film.id == number)
+
+
+def obey(txn: Transaction, command: str, arguments: Sequence[Any]) -> Any:
+    """Do what is said; a conflict or a constraint that refuses is an answer as well."""
+    try:
+        if command == "commit":
+            txn.commit()
+            return COMMITTED
+        if command == "rollback":
+            return txn.rollback()
+        return perform(txn, command, arguments)
+    except (ConflictError, UniqueError, ForeignKeyError):
+        txn.rollback()
+        return REFUSED
+
+
+class Here:
+    """A transaction in this thread."""
+
+    def __init__(self, txn: Transaction) -> None:
+        self._txn = txn
+
+    def do(self, command: str, *arguments: Any) -> Any:
+        return obey(self._txn, command, arguments)
+
+    def end(self) -> None:
+        self._txn.rollback()
+
+
+class There:
+    """A transaction in a process of its own."""
+
+    def __init__(self, pipe: Connection, path: str) -> None:
+        self._pipe = pipe
+        self.do("begin", path)
+
+    def do(self, command: str, *arguments: Any) -> Any:
+        self._pipe.send((command, arguments))
+        answer = self._pipe.recv()
+        if isinstance(answer, OrmdbError):
+            raise answer
+        return answer
+
+    def end(self) -> None:
+        self.do("end")
+
+
+def _serve(pipe: Connection) -> None:
+    """Open, begin, obey and end, until the pipe is closed."""
+    db: Database | None = None
+    txn: Transaction | None = None
+    while (said := pipe.recv()) is not None:
+        command, arguments = said
+        try:
+            if command == "begin":
+                (path,) = arguments
+                db = ormdb.open(path, schema=SCHEMA, statistics="manual")
+                txn = db.transaction()
+                pipe.send(None)
+            elif command == "end":
+                assert txn is not None
+                assert db is not None
+                txn.rollback()
+                db.close()
+                pipe.send(None)
+            else:
+                assert txn is not None
+                pipe.send(obey(txn, command, arguments))
+        except OrmdbError as error:
+            pipe.send(error)
+
+
+class Processes:
+    """Three processes that wait for transactions."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipes: list[Connection] = []
+        self._processes: list[BaseProcess] = []
+        for _ in range(3):
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there,), daemon=True)
+            process.start()
+            there.close()
+            self.pipes.append(here)
+            self._processes.append(process)
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.send(None)
+        for process in self._processes:
+            process.join()
+
+
+class Crew:
+    """The transactions of one case."""
+
+    def __init__(self, path: str, processes: Processes | None) -> None:
+        found(path)
+        self._path = path
+        self._processes = processes
+        self._db = None if processes else ormdb.open(path, schema=SCHEMA, statistics="manual")
+        self._begun: list[Here | There] = []
+
+    def begin(self) -> Here | There:
+        """Begin a transaction."""
+        made: Here | There
+        if self._processes is not None:
+            made = There(self._processes.pipes[len(self._begun)], self._path)
+        else:
+            assert self._db is not None
+            made = Here(self._db.transaction())
+        self._begun.append(made)
+        return made
+
+    def after(self, command: str, *arguments: Any) -> Any:
+        """End all transactions, and ask a new one."""
+        self.close()
+        with ormdb.open(self._path, schema=SCHEMA, statistics="manual") as db:
+            report = db.check(deep=True)
+            assert report.is_clean, report
+            with db.transaction() as txn:
+                return obey(txn, command, arguments)
+
+    def close(self) -> None:
+        for each in self._begun:
+            each.end()
+        self._begun.clear()
+        if self._db is not None:
+            self._db.close()
