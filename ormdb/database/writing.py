@@ -253,6 +253,7 @@ class Transaction(ReadQueries, TypedWriter):
                 version=self._read_at,
                 clock=self._clock,
                 numbers=self._committer.numbers,
+                tools=self._committer.toolbox.tools(self._snapshot.layout),
                 select=self._committer.select,
             )
         return self._trial

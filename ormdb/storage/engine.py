@@ -160,11 +160,14 @@ class ReadTransaction(Protocol):
 class WriteTransaction(ReadTransaction, Protocol):
     """The one writer."""
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         """Put every item; in a map a key that exists is overwritten, in a multimap a duplicate
         that exists stays one.  `append` promises that items are sorted and beyond the last key
         of the space (for a multimap: beyond the last item), which lets an engine fill its pages;
-        a broken promise raises UsageError and leaves the transaction to be aborted.
+        a broken promise raises UsageError and leaves the transaction to be aborted.  `fresh`
+        promises that none of them is there yet, which spares whoever counts them a look.
         """
         ...
 

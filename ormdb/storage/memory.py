@@ -203,7 +203,9 @@ class MemoryWriteTransaction(MemoryReadTransaction):
         self._owner: object = object()
         self._thread = threading.get_ident()
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         self._blocks(space)
         for chunk in chunks(space, items):
             blocks = self._owned(space)

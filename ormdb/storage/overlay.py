@@ -58,13 +58,14 @@ class OverlayFullError(Exception):
 class _Difference:
     """What was written to one space, and which items of the base it hides."""
 
-    __slots__ = ("hides_base", "removed", "removed_count", "written")
+    __slots__ = ("bytes_held", "hides_base", "removed", "removed_count", "written")
 
     def __init__(self, space: Space) -> None:
         self.written = SortedBlocks(space.duplicate_bytes, self)
         self.removed: dict[bytes, set[bytes]] = {}  # in a map the keys alone matter
         self.removed_count = 0
         self.hides_base = False
+        self.bytes_held = 0
 
     def hide(self, item: Item) -> None:
         """Hide an item that the base has."""
@@ -236,20 +237,22 @@ class OverlayTransaction:
 
     # --- writing --------------------------------------------------------------------------
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         self._difference(space)
         for chunk in chunks(space, items):
             if append:
                 check_appended(space, chunk, self._last(space))
             difference = self._own(space)
-            self._hold(sum(len(key) + len(value) + _ITEM_BYTES for key, value in chunk))
+            self._hold(difference, chunk)
             if space.duplicate_bytes:
-                fresh = chunk if append else self._absent(space, difference, chunk)
+                put = chunk if append or fresh else self._absent(space, difference, chunk)
             else:
-                fresh = chunk
-                for item in [] if append else self._present(space, difference, chunk):
+                put = chunk
+                for item in [] if append or fresh else self._present(space, difference, chunk):
                     difference.hide(item)
-            for item in fresh:
+            for item in put:
                 difference.written.put(item)
 
     def delete_many(self, space: Space, keys: Iterable[bytes]) -> int:
@@ -304,6 +307,8 @@ class OverlayTransaction:
         self._check_open()
         for name, difference in self._differences.items():
             space = Space(name, difference.written.duplicate_bytes)
+            if target is self._parent and self._parent.adopts(name, difference):
+                continue
             if difference.hides_base:
                 target.drop_space(space)
             if space.duplicate_bytes:
@@ -312,6 +317,14 @@ class OverlayTransaction:
             else:
                 target.delete_many(space, difference.removed)
             target.put_many(space, chain.from_iterable(difference.written.blocks))
+
+    def adopts(self, name: str, difference: _Difference) -> bool:
+        """Take over what a nested overlay wrote to a space that was not written to before."""
+        if name in self._differences:
+            return False
+        self._differences[name] = difference
+        self.bytes_held += difference.bytes_held
+        return True
 
     def abort(self) -> None:
         if not self._is_open:
@@ -362,7 +375,9 @@ class OverlayTransaction:
             difference = self._differences[space.name] = _Difference(space)
         return difference
 
-    def _hold(self, count: int) -> None:
+    def _hold(self, difference: _Difference, items: Sequence[Item]) -> None:
+        count = sum(len(key) + len(value) + _ITEM_BYTES for key, value in items)
+        difference.bytes_held += count
         self.bytes_held += count
         if self.bytes_held > self._bytes_max:
             raise OverlayFullError
@@ -475,7 +490,7 @@ class OverlayTransaction:
     def _remove(self, space: Space, items: Sequence[Item]) -> None:
         """Remove items that are there."""
         difference = self._own(space)
-        self._hold(sum(len(key) + len(value) + _ITEM_BYTES for key, value in items))
+        self._hold(difference, items)
         written = difference.written
         for item in items:
             at = written.find(item) if space.duplicate_bytes else written.find_key(item[0])

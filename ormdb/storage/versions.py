@@ -152,9 +152,9 @@ class RowWriter:
         self.txn.put_many(index.history, ended)
 
     def _put(self, space: Space, items: list[Item]) -> None:
-        """Put sorted items, appending when they lie beyond the last of the space."""
+        """Put sorted items of new rows, appending when they lie beyond the last of the space."""
         if len(items) < _APPEND_ITEMS_MIN:
-            self.txn.put_many(space, items)
+            self.txn.put_many(space, items, fresh=True)
             # What was last may not be any longer: ask again next time.
             self._last.pop(space, None)
             return
@@ -165,7 +165,7 @@ class RowWriter:
         beyond = last is None or (
             items[0] > last if space.duplicate_bytes else items[0][0] > last[0]
         )
-        self.txn.put_many(space, items, append=beyond)
+        self.txn.put_many(space, items, append=beyond, fresh=True)
         if last is None or items[-1] > last:
             self._last[space] = items[-1]
 

@@ -198,9 +198,11 @@ class CountingWriteTransaction(CountingReadTransaction):
         super().__init__(inner, tally)
         self._writer = inner
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         self._tally.add("put_many")
-        self._writer.put_many(space, self._each("put_many", items), append=append)
+        self._writer.put_many(space, self._each("put_many", items), append=append, fresh=fresh)
 
     def delete_many(self, space: Space, keys: Iterable[bytes]) -> int:
         self._tally.add("delete_many")

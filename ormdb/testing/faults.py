@@ -243,9 +243,11 @@ class FaultyWriteTransaction(FaultyReadTransaction):
         self._writer = inner
         self._root = root or inner
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         self._meet("put_many")
-        self._writer.put_many(space, items, append=append)
+        self._writer.put_many(space, items, append=append, fresh=fresh)
 
     def delete_many(self, space: Space, keys: Iterable[bytes]) -> int:
         self._meet("delete_many")

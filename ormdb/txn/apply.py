@@ -54,6 +54,7 @@ from ormdb.txn.deleting import delete_rows
 from ormdb.txn.draws import Counters, Player, Recorder, Tape
 from ormdb.txn.ground import Ground, Select
 from ormdb.txn.rows import RowBuilder, WriteMoment
+from ormdb.txn.tools import Tools
 
 
 class Applier:
@@ -68,6 +69,7 @@ class Applier:
         clock: Clock,
         wall_us: int,
         counters: Counters,
+        tools: Tools,
         deferred: bool = False,
         select: Select | None = None,
     ) -> None:
@@ -77,7 +79,7 @@ class Applier:
         self.counters = counters
         self._txn = txn
         self._clock = clock
-        self._probes = Probes(txn, clock)
+        self._probes = Probes(txn, tools)
         if deferred:
             self._probes.unwritten = {
                 index.space.name: set()
@@ -88,7 +90,7 @@ class Applier:
         self._moment = WriteMoment(
             version=version, wall_us=wall_us, numbers=counters, random_bytes=clock.random_bytes
         )
-        self._ground = Ground(self.writer, self._probes, clock, self._moment, select)
+        self._ground = Ground(self.writer, self._probes, tools, self._moment, select)
         self._deferred = self._ground.deferred
 
     def apply(
@@ -193,6 +195,7 @@ class Applier:
     ) -> list[tuple[RelationLayout, bytes]]:
         """Insert rows of a bulk load; the references into `incomplete` entities, of which more
         rows will come, that have no target yet."""
+        self._ground.moment = self._moment  # statements of others may have come in between
         builder = self._builder(entity)
         if isinstance(given, ColumnChunk):
             rows = builder.build_columns(given.values, given.count, self._moment)

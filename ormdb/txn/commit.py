@@ -39,6 +39,7 @@ from ormdb.txn.ground import Select
 from ormdb.txn.group import CommitQueue
 from ormdb.txn.reads import ReadSet
 from ormdb.txn.request import TELLING_ERRORS, CommitRequest, CommitResult, Outcomes, Statement
+from ormdb.txn.tools import Toolbox
 from ormdb.txn.validate import changes_since, validate_by_log
 
 
@@ -71,6 +72,7 @@ class OpenCommit:
             clock=committer.clock,
             wall_us=self._wall_us,
             counters=Counters(txn, committer.numbers),
+            tools=committer.toolbox.tools(layout),
             deferred=deferred,
             select=committer.select,
         )
@@ -219,6 +221,7 @@ class Committer:
         self.select = select
         self.clock = clock
         self.numbers = NumberSource()
+        self.toolbox = Toolbox(clock)
         self.queue = CommitQueue(self.commit_group)
         self._layout_at = layout_at
         self._pinned = pinned

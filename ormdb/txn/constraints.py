@@ -23,15 +23,12 @@ from collections.abc import Set as AbstractSet
 from itertools import compress
 from typing import Any, Final
 
-from ormdb.clock import Clock
 from ormdb.errors import CheckError, CorruptionError, ForeignKeyError, UniqueError
-from ormdb.ir.expression_type import paths_in
 from ormdb.ir.schema import IndexDef
 from ormdb.ir.show import show_value
 from ormdb.ir.value import Value
 from ormdb.model.expression_text import format_expression
 from ormdb.storage.engine import WriteTransaction
-from ormdb.storage.expressions import compile_violations
 from ormdb.storage.keys import row_key
 from ormdb.storage.layout import (
     ROW_KEY_BYTES,
@@ -41,6 +38,7 @@ from ormdb.storage.layout import (
     rows_without_null,
 )
 from ormdb.storage.records import ROW_NUMBER_BIAS, shown_value, slot_values
+from ormdb.txn.tools import Tools
 
 # How many verified targets of one relation are remembered within one commit.
 _KNOWN_TARGETS_MAX: Final = 1_000_000
@@ -49,26 +47,16 @@ _KNOWN_TARGETS_MAX: Final = 1_000_000
 class Probes:
     """The constraint probes of one open commit."""
 
-    def __init__(self, txn: WriteTransaction, clock: Clock) -> None:
+    def __init__(self, txn: WriteTransaction, tools: Tools) -> None:
         self.txn = txn
-        self._clock = clock
+        self._tools = tools
         self._known: dict[int, dict[bytes, int | None]] = {}
-        self._checks: dict[str, list[tuple[str, Callable[[Sequence[Any]], list[int]]]]] = {}
-        self._check_fields: dict[tuple[str, str], tuple[str, ...]] = {}
         # With entries held back by a deferred load, the index alone cannot tell.
         self.unwritten: dict[str, set[bytes]] = {}
 
     def check_rows(self, entity: EntityLayout, rows: Sequence[Any]) -> None:
         """Refuse rows for which a check is false."""
-        if entity.name not in self._checks:
-            self._checks[entity.name] = [
-                (check.name, compile_violations(check.expression, entity, self._clock))
-                for check in entity.entity.checks
-            ]
-            for check in entity.entity.checks:
-                paths = paths_in(check.expression)
-                self._check_fields[entity.name, check.name] = tuple(sorted({p[0] for p in paths}))
-        for name, violations in self._checks[entity.name]:
+        for name, fields, violations in self._tools.checks(entity):
             found = violations(rows)
             if found:
                 identity = identity_of(entity, rows[found[0]])
@@ -77,7 +65,7 @@ class Probes:
                     f"the first {show_identity(identity)}; correct the row",
                     kind="check",
                     entity=entity.name,
-                    fields=self._check_fields[entity.name, name],
+                    fields=fields,
                     constraint=name,
                     identity=identity,
                 )

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ormdb.clock import Clock
 from ormdb.errors import CorruptionError, NotFoundError, QueryError, UnsupportedError
 from ormdb.ir.check import checker
 from ormdb.ir.expr import Literal
@@ -35,27 +34,10 @@ from ormdb.storage.views import CurrentView, View
 from ormdb.txn.constraints import Probes, show_identity
 from ormdb.txn.deferral import Deferred
 from ormdb.txn.rows import RowBuilder, WriteMoment
+from ormdb.txn.tools import Tools
 
 # Finds the row keys of a query's roots, in its order, through a view.
 Select: TypeAlias = Callable[[View, Layout, GraphQuery], list[bytes]]
-
-
-class StatementClock:
-    """The time and the randomness of the statement that is applied: both come from its moment."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.moment: WriteMoment | None = None
-
-    def wall_us(self) -> int:
-        return self._clock.wall_us() if self.moment is None else self.moment.wall_us
-
-    def monotonic_s(self) -> float:
-        return self._clock.monotonic_s()
-
-    def random_bytes(self, count: int) -> bytes:
-        moment = self.moment
-        return self._clock.random_bytes(count) if moment is None else moment.random_bytes(count)
 
 
 class Ground:
@@ -65,17 +47,17 @@ class Ground:
         self,
         writer: RowWriter,
         probes: Probes,
-        clock: Clock,
+        tools: Tools,
         moment: WriteMoment,
         select: Select | None,
     ) -> None:
         self.writer = writer
         self.probes = probes
         self.deferred = Deferred(writer, probes)
-        self.clock = StatementClock(clock)
+        self.clock = tools.clock
+        self._tools = tools
         self.moment = moment
         self._select = select
-        self._builders: dict[str, RowBuilder] = {}
 
     @property
     def txn(self) -> WriteTransaction:
@@ -93,7 +75,8 @@ class Ground:
 
     @moment.setter
     def moment(self, moment: WriteMoment) -> None:
-        self._moment = self.clock.moment = moment
+        self._moment = moment
+        self.clock.enter(moment)
 
     def entity(self, name: str) -> EntityLayout:
         """An entity by its name."""
@@ -101,10 +84,7 @@ class Ground:
 
     def builder(self, entity: EntityLayout) -> RowBuilder:
         """What builds the rows of an entity."""
-        builder = self._builders.get(entity.name)
-        if builder is None:
-            builder = self._builders[entity.name] = RowBuilder(entity, self.clock)
-        return builder
+        return self._tools.builder(entity)
 
     def select(self, query: GraphQuery) -> list[bytes]:
         """The row keys of a query's rows, in its order, as the statement finds them."""

@@ -33,6 +33,7 @@ from ormdb.txn.apply import Applier
 from ormdb.txn.draws import Counters, NumberSource, Tape
 from ormdb.txn.ground import Select
 from ormdb.txn.request import TELLING_ERRORS, Outcomes, Statement
+from ormdb.txn.tools import Tools
 
 _ROWS_AFTER: Final = 2**62  # row numbers of trials; a table does not live to see half of them used
 
@@ -48,6 +49,7 @@ class Trial:
         version: int,
         clock: Clock,
         numbers: NumberSource,
+        tools: Tools,
         select: Select | None,
     ) -> None:
         self.statements: list[Statement] = []
@@ -62,6 +64,7 @@ class Trial:
             clock=clock,
             wall_us=clock.wall_us(),
             counters=self._counters,
+            tools=tools,
             select=select,
         )
 

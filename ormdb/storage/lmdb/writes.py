@@ -64,7 +64,9 @@ class LmdbWriteTransaction(Reads):
 
     # --- writing --------------------------------------------------------------------------
 
-    def put_many(self, space: Space, items: Iterable[Item], *, append: bool = False) -> None:
+    def put_many(
+        self, space: Space, items: Iterable[Item], *, append: bool = False, fresh: bool = False
+    ) -> None:
         with self._own_turn:
             self._find(space)
             for chunk in chunks(space, items):
