@@ -307,7 +307,7 @@ class OverlayTransaction:
         self._check_open()
         for name, difference in self._differences.items():
             space = Space(name, difference.written.duplicate_bytes)
-            if target is self._parent and self._parent.adopts(name, difference):
+            if isinstance(target, OverlayTransaction) and target.adopts(name, difference):
                 continue
             if difference.hides_base:
                 target.drop_space(space)
