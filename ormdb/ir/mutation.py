@@ -25,6 +25,10 @@ from ormdb.ir.value import RowDict, Value
 Expressions: TypeAlias = tuple[tuple[str, Expr], ...]
 # What became of one row.
 Effect: TypeAlias = Choice["created", "updated", "unchanged", "deleted"]
+# What becomes of edges.
+Connecting: TypeAlias = Choice["add", "remove", "set"]
+# How a row of a graph is written.
+Writing: TypeAlias = Choice["insert", "save", "link"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +100,78 @@ class DeleteWhere:
         return self.query.entity
 
 
-Mutation: TypeAlias = Insert | Update | UpdateWhere | Delete | DeleteWhere
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upsert:
+    """Add rows, or change those that are there.
+
+    `by` are the fields of the identity, or of a unique index, by which a row is known; () is the
+    identity.  A row that is there takes its own fields named by `take`, or all that were given when
+    that is None, then what is assigned; identity and `by` it keeps.
+    """
+
+    entity: str
+    rows: tuple[RowDict, ...]
+    by: tuple[str, ...] = ()
+    take: tuple[str, ...] | None = None
+    changes: RowDict = field(default_factory=dict[str, Value])
+    expressions: Expressions = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRow:
+    """One row of a graph that is written as a whole.
+
+    `links` lead over relations of the row to other rows of the graph, by position: whatever these
+    get as identity becomes the foreign key.  A row to "save" is added or changed by its identity;
+    one to "link" is there already, and `values` is its identity.
+    """
+
+    entity: str
+    values: RowDict
+    links: tuple[tuple[str, int], ...] = ()
+    mode: Writing = "insert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteGraph:
+    """Write rows that lead to each other, those that others lead to first."""
+
+    rows: tuple[GraphRow, ...]
+
+    @property
+    def entity(self) -> str:
+        """Of which entity the first row is."""
+        return self.rows[0].entity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """Add or remove the edges of a many-to-many relation of one row.
+
+    add       an edge to each target that has none; its fields become `values`
+    remove    every edge to each target
+    set       an edge to each target, and none to any other row
+    """
+
+    entity: str
+    identity: tuple[Value, ...]
+    through: str
+    targets: tuple[tuple[Value, ...], ...]
+    mode: Connecting = "add"
+    values: RowDict = field(default_factory=dict[str, Value])
+
+
+Mutation: TypeAlias = (
+    Insert | Update | UpdateWhere | Delete | DeleteWhere | Upsert | WriteGraph | Connect
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutationOutcome:
     """What a mutation did: the identities it touched, in the order they were given or found.
 
-    `effects` say what became of each, where the mutation alone does not.
+    `effects` say what became of each, where the mutation alone does not.  Of a graph the identities
+    are those of its rows by position, of whichever entity; of edges, those of the edges.
     """
 
     entity: str

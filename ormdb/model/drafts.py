@@ -16,7 +16,7 @@ Invariants (held by tests/unit/model/test_drafts.py):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ormdb import limits
@@ -45,22 +45,29 @@ from ormdb.model.relation import Key, foreign_values
 class DraftNode(ObjectNode):
     """The node of one object that a program made."""
 
-    __slots__ = ("entity", "relations")
+    __slots__ = ("entity", "is_stored", "relations")
     is_draft = True
 
     def __init__(
-        self, entity: type, values: Mapping[str, Value], relations: Mapping[str, object]
+        self,
+        entity: type,
+        values: Mapping[str, Value],
+        relations: Mapping[str, object],
+        *,
+        is_stored: bool = False,
     ) -> None:
+        """`is_stored` tells what an insert gave back from what is to be inserted."""
         super().__init__(values)
         self.entity = entity
         self.relations = relations
+        self.is_stored = is_stored
 
     def identity_at(self, at: int) -> tuple[Value, ...] | None:
         try:
             names = declaration_of(self.entity).identity_names()
-        except SchemaError:
+            row = _row_of(self)
+        except (SchemaError, UsageError):  # not known yet, or that of a row that has none yet
             return None
-        row = _row_of(self)
         values = tuple(row.get(name) for name in names)
         return None if None in values or not values else values
 
@@ -76,7 +83,8 @@ class DraftNode(ObjectNode):
         return {name: self.relations[name] for name, one in shown.items() if one is NOT_LOADED}
 
     def take_apart(self, of: ObjectState) -> tuple[Any, ...]:
-        return _restore, (self.entity, dict(self.columns), dict(self.relations))
+        parts = (self.entity, dict(self.columns), dict(self.relations), self.is_stored)
+        return _restore, parts
 
 
 def fill_draft(made: ObjectState, values: Mapping[str, object]) -> None:
@@ -106,27 +114,40 @@ def fill_draft(made: ObjectState, values: Mapping[str, object]) -> None:
     set_at(made, ALONE)
 
 
-def row_of(of: ObjectState) -> RowDict:
-    """Return the loaded fields of an object as a row to insert; computed ones are left out."""
+def row_of(of: ObjectState, *, leaving: Container[str] = ()) -> RowDict:
+    """Return the loaded fields of an object as a row to insert; computed ones are left out, as are
+    the foreign keys of relations that are `leaving`."""
     node, at = of.__ormdb_node__, of.__ormdb_at__
     if isinstance(node, DraftNode):
-        return _row_of(node)
+        return _row_of(node, leaving)
     computed = declaration_of(type(of)).computed_names
     return {name: value for name, value in node.values_at(at).items() if name not in computed}
 
 
 def with_identity(of: ObjectState, identity: tuple[Value, ...]) -> Any:
-    """Return the object with the identity that its insert gave it."""
+    """Return the object with the identity that its insert gave it, or that it has already where it
+    was found by other fields."""
     kind = type(of)
     node = of.__ormdb_node__
     fields = node.values_at(of.__ormdb_at__)
+    is_as_given = node.identity_at(of.__ormdb_at__) in (None, identity)
     for name, value in zip(declaration_of(kind).identity_names(), identity, strict=True):
-        fields.setdefault(name, value)
+        if not (is_as_given and name in fields):
+            fields[name] = value
     relations = node.relations if isinstance(node, DraftNode) else NO_RELATIONS
-    return new_object(kind, DraftNode(kind, fields, relations))
+    return new_object(kind, DraftNode(kind, fields, relations, is_stored=True))
 
 
-def _row_of(node: DraftNode) -> RowDict:
+def stored_draft(
+    of: ObjectState, identity: tuple[Value, ...], relations: Mapping[str, object]
+) -> Any:
+    """Return the object with the identity that it was written under, leading to others."""
+    found = with_identity(of, identity)
+    node = found.__ormdb_node__
+    return new_object(type(of), DraftNode(type(of), node.columns, relations, is_stored=True))
+
+
+def _row_of(node: DraftNode, leaving: Container[str] = ()) -> RowDict:
     declaration = declaration_of(node.entity)
     row: RowDict = dict(node.columns)
     for name, encode in _encoders(declaration).items():
@@ -134,6 +155,8 @@ def _row_of(node: DraftNode) -> RowDict:
         if value is not None:
             row[name] = encode(value)
     for name, target in node.relations.items():
+        if name in leaving:
+            continue
         declared_one = declaration.relations[name]
         assert isinstance(declared_one, DeclaredOne), f"{name} passed the plan"
         row.update(foreign_values(declared_one, target))
@@ -241,5 +264,10 @@ def _given_by_key(declared: DeclaredField | DeclaredOne, names: tuple[str, ...])
     return bool(foreign) and set(foreign) <= set(names)
 
 
-def _restore(kind: type, values: dict[str, Value], relations: dict[str, object]) -> object:
-    return new_object(kind, DraftNode(kind, values, relations))
+def _restore(
+    kind: type,
+    values: dict[str, Value],
+    relations: dict[str, object],
+    is_stored: bool = False,  # pickle gives it by position
+) -> object:
+    return new_object(kind, DraftNode(kind, values, relations, is_stored=is_stored))

@@ -42,6 +42,7 @@ from ormdb.model.prepared import BoundReads, BoundTableReads, Prepared, Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
+from ormdb.model.saving import SaveStatements
 from ormdb.model.statements import WriteStatements, key_of
 from ormdb.model.stream import Stream
 from ormdb.model.table import Table, Tabular
@@ -318,7 +319,7 @@ class TypedReader(ABC):
         return known
 
 
-class TypedWriter(TypedReader, WriteStatements):
+class TypedWriter(TypedReader, WriteStatements, SaveStatements):
     """Also writes objects."""
 
     def insert(self, row: E, *, context: Context | None = None) -> E:

@@ -28,13 +28,17 @@ from typing import Any, assert_never
 from ormdb.clock import Clock
 from ormdb.ir.columnar import ColumnChunk
 from ormdb.ir.mutation import (
+    Connect,
     Delete,
     DeleteWhere,
+    Effect,
     Insert,
     Mutation,
     MutationOutcome,
     Update,
     UpdateWhere,
+    Upsert,
+    WriteGraph,
 )
 from ormdb.ir.value import RowDict, Value
 from ormdb.storage.changelog import ChangeSet
@@ -52,9 +56,12 @@ from ormdb.txn.constraints import (
 )
 from ormdb.txn.deleting import delete_rows
 from ormdb.txn.draws import Counters, Player, Recorder, Tape
+from ormdb.txn.edges import connect
 from ormdb.txn.ground import Ground, Select
+from ormdb.txn.nest import write_graph
 from ormdb.txn.rows import RowBuilder, WriteMoment
 from ormdb.txn.tools import Tools
+from ormdb.txn.upsert import Leaving, upsert_rows
 
 
 class Applier:
@@ -125,6 +132,7 @@ class Applier:
 
     def _applied(self, mutation: Mutation) -> MutationOutcome:
         ground, entity = self._ground, self._entity(mutation.entity)
+        effects: Sequence[Effect] = ()
         match mutation:
             case Insert(rows=rows):
                 identities = self.insert(entity, rows)
@@ -140,9 +148,17 @@ class Applier:
             case DeleteWhere(query=query, budget=budget):
                 keys = ground.select(query)
                 identities = delete_rows(ground, entity, keys, budget=budget)
+            case Upsert():
+                identities, effects = upsert_rows(ground, entity, mutation, self._create)
+            case WriteGraph():
+                identities, effects = write_graph(ground, mutation, self._create)
+            case Connect():
+                return connect(ground, entity, mutation, self._create)
             case _:
                 assert_never(mutation)
-        return MutationOutcome(entity=entity.name, identities=tuple(identities))
+        return MutationOutcome(
+            entity=entity.name, identities=tuple(identities), effects=tuple(effects)
+        )
 
     @property
     def txn(self) -> WriteTransaction:
@@ -181,9 +197,13 @@ class Applier:
 
     def insert(self, entity: EntityLayout, dicts: Sequence[RowDict]) -> list[tuple[Value, ...]]:
         """Insert rows; their identities in order."""
+        return self._create(entity, dicts, None)
+
+    def _create(
+        self, entity: EntityLayout, dicts: Sequence[RowDict], leaving: Leaving | None
+    ) -> list[tuple[Value, ...]]:
         rows = self._builder(entity).build(dicts, self._moment)
-        keys = self._insert_built(entity, rows, unresolved=None)
-        del keys
+        self._insert_built(entity, rows, unresolved=None, leaving=leaving)
         return [identity_of(entity, row) for row in rows]
 
     def load(
@@ -233,7 +253,12 @@ class Applier:
         self.counters.write(self._txn)
 
     def _insert_built(
-        self, entity: EntityLayout, rows: list[Any], *, unresolved: dict[str, list[int]] | None
+        self,
+        entity: EntityLayout,
+        rows: list[Any],
+        *,
+        unresolved: dict[str, list[int]] | None,
+        leaving: Leaving | None = None,
     ) -> list[bytes]:
         probes = self._probes
         probes.check_rows(entity, rows)
@@ -248,7 +273,7 @@ class Applier:
             first = self.counters.take(f"row/{entity.entity.id}", len(rows))
             keys = [row_key(first + i) for i in range(len(rows))]
             probes.unused_row_keys(entity, keys)
-        self._deferred.doubt_all(entity, probes.uniques(entity, rows))
+        self._deferred.doubt_all(entity, probes.uniques(entity, rows, leaving=leaving))
         for relation in entity.outgoing:
             if relation.mode == "value":
                 continue

@@ -64,6 +64,8 @@ class Assigner:
 
     def set_on(self, rows: Sequence[Any], before: Sequence[Any]) -> None:
         """Change rows, which were as `before`, and what is computed from what changed."""
+        if not rows:
+            return
         builder, moment = self._builder, self._ground.moment
         builder.set_stored(rows, self._changes, moment)
         for field, expression in self._expressions:
@@ -71,6 +73,16 @@ class Assigner:
             values = [fit_result(field.type, expression.value(row), where) for row in before]
             builder.set_column(rows, field.name, values, moment)
         builder.compute(rows)
+
+    def take(self, rows: Sequence[Any], values: Mapping[str, Value]) -> None:
+        """Set values on rows that are not those of the statement; before `set_on`, which computes
+        what follows.
+
+        Raises:
+          QueryError, ImmutableError and others: they cannot be set.
+        """
+        self._builder.require_assignable(values)
+        self._builder.set_stored(rows, self._builder.stored(values), self._ground.moment)
 
     def _compiled(self, name: str, expression: Expr) -> RowExpression:
         entity = self._entity

@@ -47,6 +47,11 @@ class ChangedRows:
         """None yet."""
         return cls(entity, [], [], [])
 
+    def part(self, places: Sequence[int]) -> ChangedRows:
+        """Those at some positions."""
+        chosen = [[column[at] for at in places] for column in (self.keys, self.old, self.new)]
+        return ChangedRows(self.entity, *chosen)
+
     def moved(self, slots: Sequence[int]) -> list[int]:
         """The positions of rows of which one of these slots has changed."""
         return [at for at, row in enumerate(self.new) if differ(slots, self.old[at], row)]
@@ -138,31 +143,41 @@ def differ(slots: Sequence[int], old: Any, new: Any) -> bool:
 
 def _judge_unique(ground: Ground, changed: ChangedRows, index: IndexLayout) -> None:
     """Refuse values that two rows would have: rows of the statement, or one of them and another."""
-    read = (*index.slots, *index.condition_slots)
-    moved = changed.moved(read)
-    if not moved:
+    moved = changed.part(changed.moved((*index.slots, *index.condition_slots)))
+    if not moved.keys:
         return
-    before = index.encode_rows([changed.old[at] for at in moved])
-    rows = [changed.new[at] for at in moved]
-    after = index.encode_rows(rows)
-    present = rows_without_null(rows, index.slots)
-    leaving: set[bytes] = set()
-    gained: dict[int, bytes] = {}
-    for place, at in enumerate(moved):
-        old_key, new_key = before[place], after[place]
-        if old_key == new_key:
-            continue
-        if old_key is not None:
-            leaving.add(old_key + changed.keys[at])
-        if new_key is not None and (present is None or present[place]):
-            gained[at] = new_key
+    present = rows_without_null(moved.new, index.slots)
+    before, after = index.encode_rows(moved.old), index.encode_rows(moved.new)
+    gained = [
+        (new, moved.keys[at], moved.new[at])
+        for at, (old, new) in enumerate(zip(before, after, strict=True))
+        if new is not None and new != old and (present is None or present[at])
+    ]
     doubtful = ground.probes.gained_uniques(
-        changed.entity,
-        index,
-        [(key, changed.keys[at], changed.new[at]) for at, key in gained.items()],
-        leaving=leaving,
+        changed.entity, index, gained, leaving=_leaving(moved, before, after)
     )
     ground.deferred.doubt(changed.entity, index, doubtful)
+
+
+def leaving_uniques(changed: ChangedRows) -> dict[str, set[bytes]]:
+    """By unique index the keys that rows give up, each followed by the row key."""
+    return {
+        index.name: _leaving(
+            changed, index.encode_rows(changed.old), index.encode_rows(changed.new)
+        )
+        for index in changed.entity.unique_indexes
+        if changed.keys
+    }
+
+
+def _leaving(
+    changed: ChangedRows, before: Sequence[bytes | None], after: Sequence[bytes | None]
+) -> set[bytes]:
+    return {
+        old + key
+        for key, old, new in zip(changed.keys, before, after, strict=True)
+        if old is not None and old != new
+    }
 
 
 def _judge_targets(ground: Ground, changed: ChangedRows, relation: RelationLayout) -> None:

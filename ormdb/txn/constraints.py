@@ -95,24 +95,28 @@ class Probes:
         return encoded
 
     def uniques(
-        self, entity: EntityLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
+        self,
+        entity: EntityLayout,
+        rows: Sequence[Any],
+        *,
+        leaving: Mapping[str, Collection[bytes]] | None = None,
     ) -> list[tuple[IndexLayout, Sequence[bytes]]]:
-        """Refuse rows whose values in a unique index are taken.
+        """Refuse new rows whose values in a unique index are taken.
 
-        `own` are the row keys of rows that are being replaced: their entries do not count.
-        Returns the values that are taken in deferred indexes.
+        Entries that are `leaving` do not count: by index, index key and row key of rows that the
+        same statement is about to change.  Returns the values that are taken in deferred indexes.
         """
         doubtful: list[tuple[IndexLayout, Sequence[bytes]]] = []
         for index in entity.unique_indexes:
             present = rows_without_null(rows, index.slots)
             kept = rows if present is None else list(compress(rows, present))
-            own_kept = own if own is None or present is None else list(compress(own, present))
+            gone = () if leaving is None else leaving.get(index.name, ())
             if index.deferred:
-                taken = self._taken(index, kept, own_kept)
+                taken = self._taken(index, kept, gone)
                 if taken:
                     doubtful.append((index, taken))
                 continue
-            position, _ = self._first_taken(index, kept, own_kept)
+            position, _ = self._first_taken(index, kept, gone)
             if position is not None:
                 raise unique_taken(entity, index, kept[position])
         return doubtful
@@ -283,9 +287,9 @@ class Probes:
         return encoded
 
     def _first_taken(
-        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None = None
+        self, index: IndexLayout, rows: Sequence[Any], leaving: Collection[bytes] = ()
     ) -> tuple[int | None, list[bytes]]:
-        there, encoded, taken = self._asked(index, rows, own)
+        there, encoded, taken = self._asked(index, rows, leaving)
         position = _first_repeat(encoded, taken)
         held = self.unwritten.get(index.space.name)
         if position is None and held is not None:
@@ -293,10 +297,10 @@ class Probes:
         return None if position is None else there[position], encoded
 
     def _taken(
-        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None
+        self, index: IndexLayout, rows: Sequence[Any], leaving: Collection[bytes]
     ) -> list[bytes]:
         """The keys of rows in a deferred index that are taken, or there twice."""
-        _, encoded, taken = self._asked(index, rows, own)
+        _, encoded, taken = self._asked(index, rows, leaving)
         held = self.unwritten.get(index.space.name)
         if held is not None:
             held.update(encoded)
@@ -304,17 +308,17 @@ class Probes:
         return [key for key, is_ in zip(encoded, taken, strict=True) if is_ or counts[key] > 1]
 
     def _asked(
-        self, index: IndexLayout, rows: Sequence[Any], own: Sequence[bytes] | None
+        self, index: IndexLayout, rows: Sequence[Any], leaving: Collection[bytes]
     ) -> tuple[list[int], list[bytes], list[bool]]:
         """Which rows have a key, these keys, and whether other rows have them already."""
         keys = index.encode_rows(rows)
         # Rows that a partial index leaves out collide with nobody.
         there = [i for i, key in enumerate(keys) if key is not None]
         encoded = [key for key in keys if key is not None]
-        own = None if own is None else [own[i] for i in there]
         found = self.txn.many(index.space, encoded)
         taken = [
-            bool(joined) and (own is None or joined != own[i]) for i, joined in enumerate(found)
+            any(key + joined[i : i + 8] not in leaving for i in range(0, len(joined), 8))
+            for key, joined in zip(encoded, found, strict=True)
         ]
         held = self.unwritten.get(index.space.name)
         if held is not None:

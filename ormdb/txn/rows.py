@@ -154,6 +154,19 @@ class RowBuilder:
                     identity=None,
                 )
 
+    def check_given(self, row: RowDict) -> None:
+        """Refuse what no insert takes, also where nothing of it is written.
+
+        Raises:
+          QueryError, ImmutableError: a name is no field, or computed.
+          ValueTypeError, ValueRangeError: a value is refused.
+        """
+        for name, value in row.items():
+            if name not in self._by_name:
+                raise self._refuse_name(name)
+            if value is not None:
+                self._by_name[name].one(value)
+
     def stored(self, changes: Mapping[str, Value]) -> dict[str, Value]:
         """Values of fields as their slots hold them.
 

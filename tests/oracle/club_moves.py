@@ -22,10 +22,14 @@ from ormdb.ir.mutation import (
     Delete,
     DeleteWhere,
     Expressions,
+    GraphRow,
     Insert,
     Mutation,
     Update,
     UpdateWhere,
+    Upsert,
+    WriteGraph,
+    Writing,
 )
 from ormdb.ir.schema import EntityDef, IndexDef, RelationDef
 from ormdb.ir.value import RowDict, Value
@@ -105,6 +109,11 @@ _FILTERS: Final[dict[str, tuple[str, ...]]] = {
     "Node": ("part < 3", "parent.part == 1", "any(children)", "label in ['k', '']"),
     "Note": ("seq > 2", "by.points > 1", "text is not None"),
 }
+_MODES: Final[tuple[Writing, ...]] = ("insert", "insert", "save")
+_KNOWN_BY: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "Town": ((), ("zone", "lot"), ("lot", "zone")),
+    "Member": ((), ("email",), ("zone", "lot", "rank")),
+}
 _ORDERS: Final = {"Town": "lot", "Member": "points", "Idol": "fans", "Node": "label", "Note": "seq"}
 # Refused before any constraint is looked at, or by a check.
 _ODDITIES: Final[tuple[tuple[str, Value], ...]] = (
@@ -128,7 +137,7 @@ class Moves:
     def mutation(self) -> Mutation:
         """A statement."""
         entity = self._random.choices(ENTITIES, _WEIGHTS)[0]
-        kind = self._random.choices("iudUD", (5, 4, 2, 3, 1))[0]
+        kind = self._random.choices("iudUDsg", (5, 4, 2, 3, 1, 3, 1))[0]
         if kind == "i" or not self._state.tables[entity]:
             count = self._random.choice((1, 1, 2, 4))
             return Insert(entity=entity, rows=tuple(self.rows(entity, count)))
@@ -142,6 +151,10 @@ class Moves:
             changes, expressions = self._assigned(entity)
             query = self._some_rows(entity)
             return UpdateWhere(query=query, changes=changes, expressions=expressions)
+        if kind == "s":
+            return self._upsert(entity)
+        if kind == "g":
+            return self._graph()
         if kind == "D":
             return DeleteWhere(query=self._some_rows(entity, leaving=True))
         count = self._random.choice((1, 1, 2, 3))
@@ -249,6 +262,52 @@ class Moves:
             order=order if self._is_even() else (),
             page=Page(limit=self._random.choice((None, None, 1, 2)), offset=0),
         )
+
+    def _upsert(self, entity: str) -> Upsert:
+        """Rows of which some are there, known by their identity or by a unique index."""
+        rows = self.rows(entity, self._random.choice((1, 2, 3)))
+        by = self._random.choice(_KNOWN_BY.get(entity, ((),)))
+        there = list(self._state.tables[entity].values())
+        names = by or entity_of(CLUB, entity).identity
+        for row in rows:
+            if there and self._random.random() < 0.6:
+                known = self._random.choice(there).values
+                row |= {name: known[name] for name in names if known[name] is not None}
+        changes, expressions = self._assigned(entity) if self._is_even() else ({}, ())
+        take = None
+        if self._is_even():
+            whole = set(_DOMAINS[entity]) - {*names, *entity_of(CLUB, entity).identity}
+            free = sorted(whole - {*changes, *(name for name, _ in expressions)})
+            take = tuple(self._random.sample(free, self._random.randint(0, len(free))))
+        return Upsert(
+            entity=entity,
+            rows=tuple(rows),
+            by=by,
+            take=take,
+            changes=changes,
+            expressions=expressions,
+        )
+
+    def _graph(self) -> WriteGraph:
+        """A town, members of it and of each other, and notes by them: new, saved or there."""
+        rows: list[GraphRow] = []
+        for entity, relations in (("Town", ()), ("Member", ("town", "mentor")), ("Note", ("by",))):
+            for values in self.rows(entity, self._random.choice((0, 1, 1, 2))):
+                links: list[tuple[str, int]] = []
+                for name in relations:
+                    target = {"town": "Town"}.get(name, "Member")
+                    there = [at for at, row in enumerate(rows) if row.entity == target]
+                    if there and self._random.random() < 0.8:
+                        links.append((name, self._random.choice(there)))
+                mode: Writing = self._random.choice(_MODES)
+                rows.append(GraphRow(entity=entity, values=values, links=tuple(links), mode=mode))
+            if entity != "Note" and self._random.random() < 0.3:
+                names = entity_of(CLUB, entity).identity
+                named = dict(zip(names, self._identity(entity), strict=True))
+                rows.append(GraphRow(entity=entity, values=named, mode="link"))
+        if not rows:
+            rows = [GraphRow(entity="Town", values={"code": self._random.choice("ABCDEF")})]
+        return WriteGraph(rows=tuple(rows))
 
     def _is_even(self) -> bool:
         return self._random.random() < 0.5

@@ -25,13 +25,25 @@ from ormdb.errors import (
     QueryError,
     RequiredError,
     UniqueError,
+    UsageError,
     ValueRangeError,
     ValueTypeError,
 )
 from ormdb.ir.evaluate import evaluate
 from ormdb.ir.expr import Expr
 from ormdb.ir.graph import GraphQuery
-from ormdb.ir.mutation import Delete, DeleteWhere, Insert, Mutation, Update, UpdateWhere
+from ormdb.ir.mutation import (
+    Connect,
+    Delete,
+    DeleteWhere,
+    GraphRow,
+    Insert,
+    Mutation,
+    Update,
+    UpdateWhere,
+    Upsert,
+    WriteGraph,
+)
 from ormdb.ir.schema import (
     Computed,
     EntityDef,
@@ -145,11 +157,19 @@ class PlainState:
         given: Sequence[RowDict] = ()
         if isinstance(mutation, Insert):
             given = mutation.rows
-        elif isinstance(mutation, Update | UpdateWhere):
+        elif isinstance(mutation, Update | UpdateWhere | Upsert):
             given = [mutation.changes, *({name: None} for name, _ in mutation.expressions)]
+        if not isinstance(mutation, Insert | Delete | DeleteWhere | WriteGraph | Connect):
+            required = {part.name for part in entity.fields if not part.optional}
+            if any(mutation.changes.get(name, 0) is None for name in required):
+                raise RefusedError({RequiredError, *_CONSTRAINTS, ValueTypeError, UsageError})
+        if isinstance(mutation, Upsert):
+            given = [*given, *mutation.rows]
+        if isinstance(mutation, WriteGraph):
+            return self._graph(mutation)
         refused = set[type[OrmdbError]]().union(*(_unfit(entity, row) for row in given))
         if refused:  # no state to look at further, though other rows may break constraints, too
-            raise RefusedError(refused | _CONSTRAINTS)
+            raise RefusedError(refused | _CONSTRAINTS | {UsageError})
         match mutation:
             case Insert(rows=rows):
                 refused = after._insert(entity, rows)
@@ -161,7 +181,11 @@ class PlainState:
                 refused = after._delete(entity, identities)
             case DeleteWhere(query=query):
                 refused = after._delete(entity, self.found(query))
-        refused |= after._broken(self)
+            case Upsert():
+                refused = after._upsert(entity, mutation)
+            case _:
+                raise AssertionError(f"plain dicts do not know {mutation}")
+        refused |= after._broken(self) | self._moved_away(after, mutation)
         if refused:
             raise RefusedError(refused)
         return after
@@ -225,12 +249,101 @@ class PlainState:
             values = {**found.values, **update.changes, **results}
             _compute(entity, values)
             table[identity] = PlainRow(found.number, values)
-            for part in entity.fields:
-                if part.name in assigned and isinstance(part.default, SequenceDefault):
-                    counter = f"{entity.name}.{part.name}"
-                    given = values[part.name] or 0
-                    self.counters[counter] = max(self.counters.get(counter, 0), given)
+            self._pass(entity, values, assigned)
         return set()
+
+    def _upsert(self, entity: EntityDef, upsert: Upsert) -> set[type[OrmdbError]]:
+        """Each row is added, or changes the one that has its values of `by`."""
+        by, naive, before = upsert.by or entity.identity, self.naive(), self.copy()
+        keys = [tuple(row.get(name) for name in by) for row in upsert.rows]
+        full = [key for key in keys if None not in key]
+        if len(set(full)) < len(full):
+            return {UsageError, *_CONSTRAINTS}
+        assigned_names = {*upsert.changes, *(name for name, _ in upsert.expressions)}
+        if assigned_names & set(entity.identity):
+            return {ImmutableError}
+        new: list[RowDict] = []
+        refused: set[type[OrmdbError]] = set()
+        for key, given in zip(keys, upsert.rows, strict=True):
+            there = [
+                (identity, row)
+                for identity, row in before.tables[entity.name].items()
+                if None not in key and tuple(row.values[name] for name in by) == key
+            ]
+            if not there:
+                new.append(given)
+                continue
+            ((identity, found),) = there
+            row = Row(entity.name, found.number, found.values)
+            results = {name: naive.value(expr, row) for name, expr in upsert.expressions}
+            assigned = {**upsert.changes, **results}
+            taken = set(given) - {*by, *entity.identity, *assigned}
+            if upsert.take is not None:
+                taken = set(given) & set(upsert.take)
+            values = {**found.values, **{name: given[name] for name in taken}, **assigned}
+            _compute(entity, values)
+            self.tables[entity.name][identity] = PlainRow(found.number, values)
+            self._pass(entity, values, {*taken, *assigned})
+        return refused | self._insert(entity, new)
+
+    def _pass(self, entity: EntityDef, values: RowDict, assigned: set[str]) -> None:
+        """Numbers given by hand are not given out again."""
+        for part in entity.fields:
+            if part.name in assigned and isinstance(part.default, SequenceDefault):
+                counter = f"{entity.name}.{part.name}"
+                self.counters[counter] = max(self.counters.get(counter, 0), values[part.name] or 0)
+
+    def _graph(self, graph: WriteGraph) -> PlainState:
+        """Row after row, each when those that it leads to are there; constraints are looked at when
+        each of them is."""
+        state, identities = self, dict[int, Identity]()
+        open_rows = dict(enumerate(graph.rows))
+        while open_rows:
+            ready = [
+                at for at, row in open_rows.items() if all(to in identities for _, to in row.links)
+            ]
+            batches: dict[tuple[str, str], list[int]] = {}
+            for at in ready:
+                batches.setdefault((graph.rows[at].entity, graph.rows[at].mode), []).append(at)
+            for (name, mode), places in batches.items():
+                rows = [state.filled(graph.rows[at], identities, graph) for at in places]
+                entity = entity_of(self.bundle, name)
+                if mode == "link":
+                    found = [tuple(row[part] for part in entity.identity) for row in rows]
+                    if not state.tables[name].keys() >= set(found):
+                        raise RefusedError({NotFoundError})
+                else:
+                    before = state
+                    kind = Insert if mode == "insert" else Upsert
+                    state = state.apply(kind(entity=name, rows=tuple(rows)))
+                    found = state.written(entity, rows, before)
+                identities.update(zip(places, found, strict=True))
+            for at in ready:
+                del open_rows[at]
+        return state
+
+    def filled(self, row: GraphRow, identities: dict[int, Identity], graph: WriteGraph) -> RowDict:
+        """The values of a row of a graph, with foreign keys in place of its links."""
+        values = dict(row.values)
+        for name, to in row.links:
+            relation = next(
+                each
+                for each in self.bundle.relations
+                if each.source == row.entity and each.name == name
+            )
+            target = self.tables[graph.rows[to].entity][identities[to]].values
+            pairs = zip(relation.fields, relation.target_fields, strict=True)
+            values.update((own, target[theirs]) for own, theirs in pairs)
+        return values
+
+    def written(
+        self, entity: EntityDef, rows: Sequence[RowDict], before: PlainState
+    ) -> list[Identity]:
+        """The identities under which rows were written, those that were drawn as well."""
+        new = iter(i for i in self.tables[entity.name] if i not in before.tables[entity.name])
+        given = [tuple(row.get(name) for name in entity.identity) for row in rows]
+        drawn = iter([i for i in new if i not in given])
+        return [next(drawn) if None in identity else identity for identity in given]
 
     def _delete(self, entity: EntityDef, identities: Sequence[Identity]) -> set[type[OrmdbError]]:
         refused: set[type[OrmdbError]] = set()
@@ -285,6 +398,28 @@ class PlainState:
             return number
         self.counters[entity.name] = self.counters.get(entity.name, 0) + 1
         return self.counters[entity.name]
+
+    def _moved_away(self, after: PlainState, mutation: Mutation) -> set[type[OrmdbError]]:
+        """Values that others refer to stay with their row, even if another row takes them."""
+        entity = mutation.entity
+        for relation in self.bundle.relations:
+            if relation.target != entity or not relation.enforced:
+                continue
+            for identity, row in self.tables[entity].items():
+                new = after.tables[entity].get(identity)
+                old_values = [row.values[name] for name in relation.target_fields]
+                if new is None or old_values == [
+                    new.values[name] for name in relation.target_fields
+                ]:
+                    continue
+                referrers = self.sources(relation, row.values)
+                if relation.source == entity:  # rows of the statement move together
+                    now = after.tables[entity].values()
+                    same = {id(each.values) for each in now}
+                    referrers = [each for each in referrers if id(each.values) in same]
+                if referrers:
+                    return {ForeignKeyError}
+        return set()
 
     def _broken(self, before: PlainState | None) -> set[type[OrmdbError]]:
         """What constraints the state breaks, that `before` was a statement ago; None: the

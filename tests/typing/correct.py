@@ -30,6 +30,7 @@ from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
 from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
+from ormdb.model.saving import Upserted
 from ormdb.model.term import Calculated, Term
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
 
@@ -206,6 +207,24 @@ def statements(db: TypedWriter) -> None:
     assert_type(db.delete_where(late.limit(10)), int)
     assert_type(db.row_version(jfk), int | None)
     db.delete(jfk, if_version=3)
+
+
+def saving(db: TypedWriter, plane: Plane) -> None:
+    """Rows that may be there, graphs of rows and edges."""
+    jfk = Airport(faa="JFK", name="Kennedy")
+    done = db.upsert(jfk, by=[Airport.faa], update=[Airport.name, Airport.place.to(None)])
+    assert_type(done, Upserted[Airport])
+    assert_type(done.row, Airport)
+    assert_type(db.upsert_many([plane], update=[Plane.seats.add(1)]), list[Upserted[Plane]])
+    assert_type(db.upsert(Log(plane=plane), by=[Log.plane], update=[]), Upserted[Log])
+    flight = Flight(dep_delay=3, distance=1.5, origin=jfk)
+    assert_type(db.insert_graph(flight), list[Flight])
+    assert_type(db.save(jfk, Airport(faa="LGA", name="x")), list[Airport])
+    db.insert_graph(flight, plane)
+    visits = [Visit.day.to(date(2013, 1, 1))]
+    assert_type(db.connect(jfk, Airport.visitors, plane, Plane.key("N1"), values=visits), int)
+    assert_type(db.disconnect(Airport.key("JFK"), Airport.visitors, plane), int)
+    assert_type(db.set_connected(jfk, Airport.visitors), int)
 
 
 def rows_to_insert() -> None:

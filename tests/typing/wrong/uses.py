@@ -139,6 +139,10 @@ def sessions(db: TypedSession) -> None:
     db.update_where(Flight, Flight.dep_delay.to(3), Plane.seats.to(1))  # wrong: one of two entities
     db.update(Airport.key("JFK"), Airport.name.to("x"), where=Flight.id > 1)  # wrong: a condition
     db.delete_where(Flight.dep_delay > 3)  # wrong: a predicate is no query
+    db.upsert(airport, by=[Flight.id])  # wrong: a field of another entity
+    db.upsert(airport, update=[Flight.dep_delay.to(3)])  # wrong: an assignment of another entity
+    db.connect(airport, Airport.visitors, airport)  # wrong: a target of another entity
+    db.connect(flight, Airport.visitors, Plane.key("N1"))  # wrong: a relation of another entity
     db.insert({"faa": "JFK"})  # wrong: a dict instead of an object
     db.delete("JFK")  # wrong: an identity without its entity
     db.update(Engine.JET)  # wrong: no row at all
