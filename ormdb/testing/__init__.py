@@ -7,6 +7,7 @@ scheduler           transactions that take turns in one thread, in an order draw
 faults              an engine whose calls fail when it is told to
 playground          a schema where transactions can go wrong, and steps over it that are recorded
 workloads           … scripts of such steps: in turns, in threads, in processes
+mutants             mistakes of an engine of transactions, to be switched on: are they noticed?
 strategies          Hypothesis strategies for values, types, expressions and other nodes of `ir`
 schema_strategies   Hypothesis strategies for whole schemas that pass validation
 crash_explorer      what a loss of power may leave of a database, state by state

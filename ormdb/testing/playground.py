@@ -2,7 +2,8 @@
 
     Board    log: JSON, value       notes: ordered children       list-append and registers
     Item     tag (indexed), weight  filtered by equality, range, scan, relation      sets
-    Tally    team (indexed)         counted                                          counters
+    Tally    team (indexed)         counted by a filter                              counters
+    Ticket                          counted, all of them                             counters
     Claim    word (unique)          there or not yet                                 absences
     Owner    pets: children         deleted when it has none                         foreign keys
     Account  balance                transfers and totals                             constant sum
@@ -68,6 +69,10 @@ class Tally(Entity):
     team: Field[int] = field(index=True)
 
 
+class Ticket(Entity):
+    id: Field[int] = field(identity=True)
+
+
 class Claim(Entity):
     id: Field[int] = field(identity=True)
     word: Field[str] = field(unique=True)
@@ -90,7 +95,7 @@ class Account(Entity):
     balance: Field[int]
 
 
-SCHEMA: Final = (Board, Note, Item, Tally, Claim, Owner, Pet, Account)
+SCHEMA: Final = (Board, Note, Item, Tally, Ticket, Claim, Owner, Pet, Account)
 TOTALS: Final[Mapping[Hashable, int]] = {"bank": ACCOUNTS * OPENING}
 
 Doing: TypeAlias = Callable[[Transaction, Record, Step], None]
@@ -198,6 +203,15 @@ def _replace(txn: Transaction, record: Record, step: Step) -> None:
         record.write(("value", step.key), step.value)
 
 
+def _write_first(txn: Transaction, record: Record, step: Step) -> None:
+    """Write if nothing was written yet, which only the engine looks at."""
+    if txn.update(Board.key(step.key), Board.value.to(step.value), where=Board.value.is_null()):
+        record.read(("value", step.key), None)
+        record.write(("value", step.key), step.value)
+    else:
+        _read(txn, record, step)
+
+
 def _claim(txn: Transaction, record: Record, step: Step) -> None:
     """Take what nobody holds; a row that is absent was read by its identity."""
     claim = txn.get(Claim, step.key)
@@ -242,6 +256,17 @@ def _count(txn: Transaction, record: Record, step: Step) -> None:
     else:
         found_ = txn.count(chosen)
     record.read(("count", step.key), found_ or None)
+
+
+def _ticket(txn: Transaction, record: Record, step: Step) -> None:
+    before = txn.count(Ticket)
+    record.read("tickets", before or None)
+    txn.insert(Ticket(id=step.value))
+    record.write("tickets", before + 1)
+
+
+def _tickets(txn: Transaction, record: Record, step: Step) -> None:
+    record.read("tickets", txn.count(Ticket) or None)
 
 
 # --- sets -------------------------------------------------------------------------------------
@@ -368,12 +393,15 @@ STEPS: Final[Mapping[str, Doing]] = {
     "read": _read,
     "write": _write,
     "replace": _replace,
+    "write_first": _write_first,
     "claim": _claim,
     "read_claim": _read_claim,
     "name": _name,
     "read_name": _read_name,
     "tally": _tally,
     "count": _count,
+    "ticket": _ticket,
+    "tickets": _tickets,
     "add": _add,
     "members": _members,
     "remove": _remove,

@@ -40,10 +40,11 @@ WAYS: Final = (None, "range", "scan", "include", "path")
 THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("read_log", "append_log"),
     ("read_notes", "append_note"),
-    ("read", "write", "replace"),
+    ("read", "write", "replace", "write_first"),
     ("claim", "read_claim"),
     ("name", "read_name"),
     ("tally", "count"),
+    ("ticket", "tickets"),
     ("add", "members", "members", "remove", "move_out", "clear"),
     ("adopt", "leave", "pets"),
     ("transfer", "give", "total"),
@@ -58,7 +59,7 @@ def draw_plan(chance: random.Random, count: int = 40) -> Plan:
     last = [Step(kind, key) for key in keys for kind in (*readers, "members", "pets")]
     return Plan(
         scripts=scripts,
-        last=(Script(number=count, steps=(*last, Step("total"))),),
+        last=(Script(number=count, steps=(*last, Step("tickets"), Step("total"))),),
         totals=TOTALS,
     )
 
@@ -78,7 +79,7 @@ def _draw_step(chance: random.Random, kind: str, epoch: int, fresh: int) -> Step
     key = epoch * KEYS + chance.randrange(KEYS)
     if kind in {"transfer", "give"}:
         return Step(kind, tuple(chance.sample(range(ACCOUNTS), 2)), chance.randint(1, 9))
-    if kind == "total":
+    if kind in {"total", "tickets"}:
         return Step(kind)
     if kind == "members":
         return Step(kind, key, chance.choice(WAYS))
