@@ -1,6 +1,8 @@
 """What programs that test themselves against ormdb may use.
 
 queries             `assert_max_queries`: a bound for the queries of a block
+pytest_plugin       fixtures: a database for each test, fresh or rolled back
+factories           rows for tests: what a test does not say is filled in
 counting            an engine that counts its calls and the keys they touch
 history, checker    what transactions did and saw, and whether that was strictly serializable
 scheduler           transactions that take turns in one thread, in an order drawn from a seed
