@@ -182,12 +182,6 @@ def sample_value(kind: Type, name: str, number: int) -> Value:
                 part.name: None if part.optional else sample_value(part.type, part.name, number)
                 for part in parts
             }
-        case _:
-            return _sample_moment(kind, number)
-
-
-def _sample_moment(kind: Type, number: int) -> Value:
-    match kind:
         case TimestampType():
             return _DAY + datetime.timedelta(minutes=number)
         case DateType():
@@ -196,4 +190,3 @@ def _sample_moment(kind: Type, number: int) -> Value:
             return (_DAY + datetime.timedelta(seconds=number)).time()
         case DurationType():
             return datetime.timedelta(seconds=number)
-    raise AssertionError(f"no sample of {kind}")
