@@ -105,6 +105,7 @@ QUIESCE_WAIT_S_MAX: Final = 5.0  # the map grows when no snapshot is open; other
 SPACES_WAIT_S_MAX: Final = 1.0  # a reader waits this long to see spaces of another process
 SPACES_OPEN_INITIAL: Final = 1_000  # a nested transaction costs 1 µs per 700 of them; doubled
 RETENTION_AGE_S: Final = 7 * 24 * 3_600.0  # history and change log kept by default
+ARCHIVE_RECORD_BYTES_MAX: Final = 2**31  # a batch of rows; a longer one is damage, not data
 OVERLAY_BYTES_MAX: Final = 64 * 2**20  # written by a transaction that holds no lock; more takes it
 COMMIT_GROUP_REQUESTS_MAX: Final = 128  # committed by one sync; the first of them waits for all
 VALIDATED_CHANGES_MAX: Final = 100_000  # rows changed meanwhile, some µs each, before a walk

@@ -148,6 +148,31 @@ def list_versions(txn: ReadTransaction) -> list[BundleRecord]:
     ]
 
 
+def read_record(txn: ReadTransaction, version: int) -> tuple[bytes, int] | None:
+    """The bytes of a stored version, and when it was stored; None if there is none.
+
+    Raises:
+      CorruptionError: what is stored is not what was written.
+    """
+    data = txn.get_many(_CATALOG, (_key(version),))[0]
+    return None if data is None else (data, _read(version, data).wall_us)
+
+
+def put_record(txn: WriteTransaction, version: int, data: bytes) -> None:
+    """Store a version as it is stored elsewhere.
+
+    Raises:
+      CorruptionError: the bytes are not those of this version.
+    """
+    _bundle_of(_read(version, data))
+    txn.put_many(_CATALOG, [(_key(version), data)])
+
+
+def drop_record(txn: WriteTransaction, version: int) -> None:
+    """Forget the newest version; the commit that stored it is being undone."""
+    txn.delete_many(_CATALOG, [_key(version)])
+
+
 def store_bundle(
     txn: WriteTransaction, bundle: SchemaBundle, *, wall_us: int, note: str
 ) -> SchemaBundle:

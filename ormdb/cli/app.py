@@ -32,7 +32,7 @@ from ormdb.cli.explaining import explain
 from ormdb.cli.importing import import_
 from ormdb.cli.reading import fetch, get
 from ormdb.cli.tabling import table
-from ormdb.cli.upkeep import analyze, backup, check, compact, restore, stats
+from ormdb.cli.upkeep import analyze, archive, backup, check, compact, restore, stats
 from ormdb.errors import OrmdbError, SchemaChangeError, SchemaError
 
 
@@ -49,7 +49,7 @@ def commands(context: click.Context) -> None:
 
 
 _READING = (import_, schema, get, fetch, table, explain)
-_UPKEEP = (check, stats, analyze, backup, restore, compact)
+_UPKEEP = (check, stats, analyze, backup, archive, restore, compact)
 for _command in (*_READING, *_UPKEEP):
     commands.add_command(_command)
 

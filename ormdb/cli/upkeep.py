@@ -1,8 +1,9 @@
-"""`ormdb check`, `stats`, `analyze`, `backup`, `restore`, `compact`: looking after a database file.
+"""`ormdb check`, `stats`, `analyze`, `backup`, `archive`, `restore`, `compact`: upkeep of a file.
 
 ormdb check flights.ormdb --deep        exit code 1 when something is wrong
 ormdb backup flights.ormdb monday.ormdb
-ormdb restore monday.ormdb flights.ormdb --overwrite
+ormdb archive flights.ormdb tuesday.archive --since 240
+ormdb restore monday.ormdb flights.ormdb --overwrite --archive tuesday.archive --as-of 251
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rich.text import Text
 
 import ormdb
 from ormdb.cli.console import json_line, output, safe, say, write_line
+from ormdb.cli.query_args import read_as_of
 from ormdb.cli.tables import plain_table
 from ormdb.database.maintenance import restore as restore_database
 
@@ -117,13 +119,57 @@ def backup(database: str, target: str) -> None:
 
 
 @click.command()
+@click.argument("database")
+@click.argument("target")
+@click.option(
+    "--since",
+    type=int,
+    required=True,
+    metavar="COMMIT",
+    help="The newest commit of the backup, or of the archive before.",
+)
+def archive(database: str, target: str, since: int) -> None:
+    """Write what was committed after a version to the new file TARGET."""
+    with ormdb.open(database, read_only=True) as db:
+        outcome = db.archive(target, since=since)
+    say(
+        f"{target}: commits {outcome.since + 1:,} to {outcome.version:,}, {outcome.bytes:,} bytes"
+        if outcome.commits
+        else f"{target}: nothing was committed since {outcome.since:,}"
+    )
+
+
+@click.command()
 @click.argument("backup_file", metavar="BACKUP")
 @click.argument("database")
 @click.option("--overwrite", is_flag=True, help="Replace the database if it is there.")
-def restore(backup_file: str, database: str, overwrite: bool) -> None:
-    """Make DATABASE out of BACKUP, which is verified first and stays as it is."""
-    restore_database(backup_file, database, overwrite=overwrite)
-    say(f"{database}: restored from {backup_file}")
+@click.option(
+    "--archive",
+    "archives",
+    multiple=True,
+    metavar="FILE",
+    help="What was committed since the backup; as often as needed.",
+)
+@click.option("--as-of", metavar="WHEN", help="A commit version or a timestamp.")
+def restore(
+    backup_file: str, database: str, overwrite: bool, archives: tuple[str, ...], as_of: str | None
+) -> None:
+    """Make DATABASE out of BACKUP, which is verified first and stays as it is.
+
+    With --as-of it is the database as it was then, as far as the backup's history and the archives
+    reach.
+    """
+    outcome = restore_database(
+        backup_file,
+        database,
+        overwrite=overwrite,
+        archives=archives,
+        as_of=None if as_of is None else read_as_of(as_of),
+    )
+    say(
+        f"{database}: restored from {backup_file}; its newest commit is {outcome.version:,},"
+        f" of {outcome.at:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 @click.command()

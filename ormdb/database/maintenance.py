@@ -3,6 +3,7 @@
     db.check(deep=True)         every invariant of the file, while it is in use
     db.backup("monday.ormdb")   a hot copy, opened and looked over before it gets its name
     restore("monday.ormdb", "flights.ormdb")     the copy is verified before anything is replaced
+    restore(..., archives=[...], as_of=240)      … and taken to the commit that is asked for
     db.compact()                the file rewritten without its free pages, by its only user
     db.reclaim(keep=...)        old versions dropped now, rather than with the commits to come
 
@@ -18,14 +19,19 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from ormdb import limits
 from ormdb.catalog.registry import load_bundle
+from ormdb.database.archive_format import ArchiveReader, look_through
+from ormdb.database.reading import require_as_of, resolve_version, wall_us_of
+from ormdb.database.timetravel import forget_others, replay, rewind, the_head
 from ormdb.errors import CorruptionError, OrmdbError, UsageError
+from ormdb.ir.graph import AsOf
 from ormdb.storage.check import check
 from ormdb.storage.engine import Engine, ReadTransaction
 from ormdb.storage.findings import CheckReport, Findings
@@ -37,6 +43,7 @@ from ormdb.storage.reclaim import reclaim_step
 from ormdb.txn.commit import Committer
 
 _PARTIAL: Final = "-partial"
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @runtime_checkable
@@ -73,6 +80,15 @@ class CompactOutcome:
     bytes_after: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOutcome:
+    """Which commit a restored database has as its newest, of which schema, and when it was made."""
+
+    version: int
+    schema_version: int
+    at: datetime.datetime
+
+
 def check_engine(engine: Engine, *, deep: bool) -> CheckReport:
     """Verify an open database.
 
@@ -104,13 +120,13 @@ def back_up(engine: Engine, path: str | os.PathLike[str], *, compact: bool) -> N
     """
     target = Path(path)
     _refuse_existing(target)
-    partial = _begin_partial(target)
+    unfinished = _begin_partial(target)
     try:
-        engine.copy_to(str(partial), compact=compact)
-        _verify(partial, deep=False)
-        _publish(partial, target, overwrite=False)
+        engine.copy_to(str(unfinished), compact=compact)
+        _verify(unfinished, deep=False)
+        _publish(unfinished, target, overwrite=False)
     finally:
-        _forget(partial)
+        _forget(unfinished)
 
 
 def restore(
@@ -118,34 +134,43 @@ def restore(
     target_path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-) -> None:
+    as_of: AsOf | None = None,
+    archives: Iterable[str | os.PathLike[str]] = (),
+) -> RestoreOutcome:
     """Make a database out of a backup, which is verified as a whole first.
 
     Args:
       backup_path: the backup; it stays as it is.
       target_path: where the database shall be.
       overwrite: whether a database that is there may be replaced.
+      as_of: a version, or a moment, whose state it shall have; the newest there is if not given.
+        Before the backup's newest commit, its log and history have to reach back to it.
+      archives: what was committed since the backup, in any order; see `Database.archive`.
 
     Raises:
-      UsageError: the target exists and may not be replaced.
+      UsageError: the target exists and may not be replaced, or an archive is of another database.
       BusyError: the target is in use.
-      FormatError, CorruptionError: the backup is not one, or is damaged; nothing was replaced.
+      HistoryError: neither the backup nor the archives reach `as_of`.
+      FormatError, CorruptionError: the backup or an archive is not one, or is damaged; nothing was
+        replaced.
     """
     target = Path(target_path)
     if not overwrite:
         _refuse_existing(target)
-    partial = _begin_partial(target)
+    unfinished = _begin_partial(target)
     try:
         engine = LmdbEngine.open(backup_path, read_only=True, create=False)
         try:
             _require_sound(check_engine(engine, deep=True), str(backup_path))
-            engine.copy_to(str(partial), compact=False)
+            engine.copy_to(str(unfinished), compact=False)
         finally:
             engine.close()
-        _verify(partial, deep=False)
-        _publish(partial, target, overwrite=overwrite)
+        is_moved = _move_in_time(unfinished, as_of, archives)
+        outcome = _verify(unfinished, deep=is_moved)
+        _publish(unfinished, target, overwrite=overwrite)
+        return outcome
     finally:
-        _forget(partial)
+        _forget(unfinished)
 
 
 def compact_engine(engine: Engine) -> CompactOutcome:
@@ -243,11 +268,60 @@ def _head(txn: ReadTransaction) -> Head:
     return head
 
 
-def _verify(path: Path, *, deep: bool) -> None:
+def _move_in_time(
+    path: Path, as_of: AsOf | None, archives: Iterable[str | os.PathLike[str]]
+) -> bool:
+    """Take a copy to another version, and onto the disk; whether it was taken anywhere."""
+    found = sorted(map(look_through, archives), key=lambda archive: archive.since)
+    if as_of is None and not found:
+        return False
+    require_as_of(as_of)
+    # Until it gets its name nobody needs it, so one sync at the end is enough.
+    engine = LmdbEngine.open(path, create=False, durability="none")
+    try:
+        for archive in found:
+            with ArchiveReader(archive.path) as reader:
+                if not replay(
+                    engine, reader, partial(_is_wanted, as_of), counters=archive.counters
+                ):
+                    break
+        txn = engine.begin_read()
+        try:
+            target = resolve_version(txn, the_head(txn), as_of)
+        finally:
+            txn.close()
+        rewind(engine, target)
+        forget_others(engine)
+        engine.sync()
+    finally:
+        engine.close()
+    return True
+
+
+def _is_wanted(as_of: AsOf | None, version: int, wall_us: int) -> bool:
+    """Whether a commit lies at or before a version or a moment."""
+    if as_of is None:
+        return True
+    if isinstance(as_of, int):
+        return version <= as_of
+    return wall_us <= wall_us_of(as_of)
+
+
+def _verify(path: Path, *, deep: bool) -> RestoreOutcome:
     """Open a copy as a database would be opened, and see that it is sound."""
     engine = LmdbEngine.open(path, read_only=True, create=False)
     try:
         _require_sound(check_engine(engine, deep=deep), str(path))
+        txn = engine.begin_read()
+        try:
+            head = the_head(txn)
+        finally:
+            txn.close()
+        return RestoreOutcome(
+            version=head.version,
+            schema_version=head.schema_version,
+            at=_EPOCH + datetime.timedelta(microseconds=head.wall_us),
+        )
     finally:
         engine.close()
 

@@ -489,21 +489,13 @@ def resolve_version(txn: ReadTransaction, head: Head, as_of: AsOf | None) -> int
       HistoryError: it is in the future, or no longer kept.
       ValueTypeError: it is neither a version nor an aware datetime.
     """
+    require_as_of(as_of)
     if as_of is None:
         return head.version
-    if not _is_as_of(as_of):
-        raise ValueTypeError(
-            f"as_of is a commit version or an aware datetime, not {type(as_of).__name__}"
-        )
     if isinstance(as_of, int):
         version: int | None = as_of
-    elif as_of.tzinfo is None:
-        raise ValueTypeError(
-            f"as_of {as_of} has no time zone; give it one, as in .replace(tzinfo=UTC)"
-        )
     else:
-        wall_us = (as_of - _EPOCH) // datetime.timedelta(microseconds=1)
-        version = version_at(txn, wall_us, first=head.horizon, last=head.version)
+        version = version_at(txn, wall_us_of(as_of), first=head.horizon, last=head.version)
     if version is None or version < head.horizon:
         raise HistoryError(
             f"as of {as_of} is no longer kept: history reaches back to commit {head.horizon}; "
@@ -518,6 +510,29 @@ def resolve_version(txn: ReadTransaction, head: Head, as_of: AsOf | None) -> int
             version=version,
         )
     return version
+
+
+def require_as_of(as_of: AsOf | None) -> None:
+    """See that a value is one that `as_of` may have.
+
+    Raises:
+      ValueTypeError: it is neither a version nor an aware datetime.
+    """
+    if as_of is None:
+        return
+    if not _is_as_of(as_of):
+        raise ValueTypeError(
+            f"as_of is a commit version or an aware datetime, not {type(as_of).__name__}"
+        )
+    if isinstance(as_of, datetime.datetime) and as_of.tzinfo is None:
+        raise ValueTypeError(
+            f"as_of {as_of} has no time zone; give it one, as in .replace(tzinfo=UTC)"
+        )
+
+
+def wall_us_of(moment: datetime.datetime) -> int:
+    """A moment as commits are dated."""
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
 
 
 def _is_as_of(given: object) -> bool:

@@ -1,6 +1,16 @@
-"""What an open database offers those who look after its file: checks, backups, reclaim.
+"""What an open database offers those who look after its file.
+
+    db.check(deep=True)                          every invariant of the file, while it is in use
+    db.backup("monday.ormdb")                    the newest commit, as a file of its own
+    db.archive("tuesday.archive", since=240)     what was committed since, for `ormdb.restore`
+    db.changes(since=240)                        … and the same for programs, change by change
+    db.compact(), db.reclaim()                   smaller files
 
 Every method is safe beside readers and writers, but `compact`, which has to be alone.
+
+Invariants (held by tests/unit/database/test_maintenance.py, test_archives.py and test_changes.py
+beside it):
+  1. What these methods leave behind is whole, or is not there.
 """
 
 from __future__ import annotations
@@ -8,8 +18,11 @@ from __future__ import annotations
 import datetime
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 from ormdb.database.analyzing import Analyst
+from ormdb.database.archiving import ArchiveOutcome, write_archive
+from ormdb.database.changes import Change, changes_since
 from ormdb.database.maintenance import (
     CompactOutcome,
     ReclaimOutcome,
@@ -18,6 +31,8 @@ from ormdb.database.maintenance import (
     compact_engine,
     reclaim_engine,
 )
+from ormdb.model.declaration import entity_name
+from ormdb.model.entity import Entity
 from ormdb.storage.engine import Engine, ReadTransaction
 from ormdb.storage.findings import CheckReport
 from ormdb.storage.layout import Layout
@@ -53,6 +68,44 @@ class Upkeep(ABC):
         """
         self._require_open()
         back_up(self.engine, path, compact=compact)
+
+    def archive(self, path: str | os.PathLike[str], *, since: int) -> ArchiveOutcome:
+        """Write what was committed after version `since` to a new file, while everybody goes on.
+
+        With a backup of version `since` or later, and archives that follow each other, `restore`
+        makes the database as of any commit of them.
+
+        Raises:
+          HistoryError: the log does not reach back to `since`, or it is yet to come.
+          UsageError: the file exists.
+        """
+        self._require_open()
+        return write_archive(self.engine, path, since=since)
+
+    def changes(
+        self, *, since: int, entity: str | type[Entity] | None = None, images: bool = False
+    ) -> Iterator[Change]:
+        """What the commits after version `since` did to rows, in order, up to the newest one now.
+
+        Args:
+          since: the version that is known already; 0 for none, while the log has its first entry.
+          entity: only rows of this one.
+          images: whether each change has the row before and after it, which costs reading them.
+
+        Raises:
+          HistoryError: the log does not reach back to `since`, or it is yet to come; also in the
+            midst of an iteration that reclaim has overtaken.
+        """
+        self._require_open()
+        name = None if entity is None else entity_name(entity)
+        return changes_since(
+            self.engine,
+            self._layout_at,
+            self.committer.clock,
+            since=since,
+            entity=name,
+            images=images,
+        )
 
     def compact(self) -> CompactOutcome:
         """Rewrite the file without its free pages.  Only its only user may do that.

@@ -27,6 +27,7 @@ from ormdb.storage.engine import Item, ReadTransaction, WriteTransaction
 from ormdb.storage.layout import CHANGES, ROW_KEY_BYTES
 
 KEYS_PER_CHUNK: Final = 65_536
+_CHUNKS_AT_ONCE: Final = 16  # read by `read_chunks`: 8 MiB of keys at most
 
 
 class Op(IntEnum):
@@ -166,6 +167,42 @@ def read_entries(
             )
     if pending is not None:
         yield pending
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A part of one commit's entry, and the bytes that it was read from."""
+
+    number: int
+    entry: LogEntry
+    data: bytes
+
+
+def read_chunks(txn: ReadTransaction, first: int, last: int) -> Iterator[LogChunk]:
+    """The entries of commits `first` to `last` part by part, so that none is held as a whole."""
+    after: Item | None = None
+    while True:
+        batches = txn.scan(
+            CHANGES, log_key(first), log_key(last + 1), after=after, limit=_CHUNKS_AT_ONCE
+        )
+        items = [item for batch in batches for item in batch]
+        for key, data in items:
+            version, number = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+            yield open_chunk(version, number, data)
+        if len(items) < _CHUNKS_AT_ONCE:
+            return
+        after = items[-1]
+
+
+def open_chunk(version: int, number: int, data: bytes) -> LogChunk:
+    """A part of an entry from its bytes.
+
+    Raises:
+      CorruptionError: they are not those of this part of this commit's entry.
+    """
+    wall_us, principal, changes = _decode_chunk(log_key(version, number), data)
+    entry = LogEntry(version=version, wall_us=wall_us, principal=principal, changes=changes)
+    return LogChunk(number, entry, data)
 
 
 def version_at(txn: ReadTransaction, wall_us: int, *, first: int, last: int) -> int | None:

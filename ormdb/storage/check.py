@@ -74,6 +74,16 @@ def check(
     return findings.report(deep=deep, version=head.version)
 
 
+def counter_keys(layout: Layout) -> set[bytes]:
+    """The keys of every counter that the entities of a schema may have."""
+    known: set[bytes] = set()
+    for entity in layout.entities.values():
+        number = entity.entity.id
+        names = [f"row/{number}", *(f"sequence/{number}/{f.slot}" for f in entity.entity.fields)]
+        known |= {COUNTER_PREFIX + name.encode() for name in names}
+    return known
+
+
 def _check_contents(txn: ReadTransaction, layout: Layout, head: Head, findings: Findings) -> None:
     tallies: dict[str, RowTally] = {}
     for entity in layout.entities.values():
@@ -119,11 +129,7 @@ def _check_spaces(txn: ReadTransaction, layout: Layout, findings: Findings) -> N
 
 def _check_meta(txn: ReadTransaction, layout: Layout, findings: Findings) -> None:
     """See that every record beside the head is a counter of something that the schema has."""
-    known = {b"head"}
-    for entity in layout.entities.values():
-        number = entity.entity.id
-        names = [f"row/{number}", *(f"sequence/{number}/{f.slot}" for f in entity.entity.fields)]
-        known |= {COUNTER_PREFIX + name.encode() for name in names}
+    known = {b"head", *counter_keys(layout)}
     for batch in txn.scan(META):
         for key, value in batch:
             name = show_value(key)

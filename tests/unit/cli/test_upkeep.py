@@ -1,4 +1,4 @@
-"""Holds what `check`, `stats`, `backup`, `restore` and `compact` do."""
+"""Holds what `check`, `stats`, `backup`, `archive`, `restore` and `compact` do."""
 
 from __future__ import annotations
 
@@ -45,6 +45,27 @@ def test_a_backup_is_restored(run: Run, database: Path, tmp_path: Path) -> None:
     assert run("fetch", database, "airport", "--count").out == "4\n"
     assert run("restore", copy, database, "--overwrite").code == 0
     assert run("fetch", database, "airport", "--count").out == "3\n"
+
+
+def test_a_backup_and_archives_are_restored_to_a_moment(
+    run: Run, database: Path, tmp_path: Path
+) -> None:
+    copy, other = tmp_path / "copy.ormdb", tmp_path / "other.ormdb"
+    archive = tmp_path / "later.archive"
+    assert run("backup", database, copy).code == 0
+    with ormdb.open(database) as db:
+        for faa in ("EWR", "BOS"):
+            db.bulk_load("airport", [{"faa": faa, "name": faa}])
+    assert "commits 3 to 4" in run("archive", database, archive, "--since", 2).err
+    assert "nothing was" in run("archive", database, tmp_path / "none", "--since", 4).err
+    assert run("archive", database, archive, "--since", 2).code == 1
+    ran = run("restore", copy, other, "--archive", archive, "--as-of", 3)
+    assert "newest commit is 3" in ran.err
+    assert run("fetch", other, "airport", "--count").out == "4\n"
+    assert run("restore", copy, other, "--overwrite", "--archive", archive).code == 0
+    assert run("fetch", other, "airport", "--count").out == "5\n"
+    assert run("restore", copy, other, "--overwrite", "--as-of", 9).code == 1
+    assert run("fetch", other, "airport", "--count").out == "5\n"
 
 
 def test_compact_keeps_every_row(run: Run, database: Path) -> None:
