@@ -40,6 +40,7 @@ from ormdb.model.fields import (
     uuid7,
 )
 from ormdb.model.folding import count
+from ormdb.model.hooks import Change, after, before, validator
 from ormdb.model.parameter import param
 from ormdb.model.prepared import Prepared, PreparedTable
 from ormdb.model.query import Query
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Assignment",
+    "Change",
     "Cancellation",
     "Column",
     "Context",
@@ -84,6 +86,8 @@ __all__ = [
     "Tabular",
     "Transaction",
     "__version__",
+    "after",
+    "before",
     "check",
     "count",
     "desc",
@@ -101,4 +105,5 @@ __all__ = [
     "restore",
     "sequence",
     "uuid7",
+    "validator",
 ]

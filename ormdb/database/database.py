@@ -30,6 +30,7 @@ from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
 from ormdb.database.figures import DatabaseStatistics, count_rows
+from ormdb.database.hooks import HookRegistry
 from ormdb.database.loading import BulkLoad, Progress, Rows
 from ormdb.database.observing import (
     observed_count,
@@ -53,7 +54,8 @@ from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.model.declaration import entity_name
 from ormdb.model.entity import Entity
-from ormdb.model.face import TypedSession
+from ormdb.model.face import TypedSession, TypedWriter
+from ormdb.model.hooks import Hook
 from ormdb.observe.observer import Observer
 from ormdb.query.assemble import GraphAnswer
 from ormdb.query.cache import PlanCache
@@ -73,6 +75,7 @@ from ormdb.storage.views import CurrentView, View
 from ormdb.txn.commit import Committer
 from ormdb.txn.request import request_of
 
+E = TypeVar("E", bound=Entity)
 T = TypeVar("T")
 P = ParamSpec("P")
 # Whether statistics are refreshed in the background, or by `analyze` alone.
@@ -97,6 +100,7 @@ class Database(Upkeep, ReadQueries, TypedSession):
         self.engine = engine
         self.observer = self._observer = observer or Observer(clock)
         self._classes = {entity_name(declared): declared for declared in classes}
+        self.hooks = HookRegistry(self._classes.values())
         self._clock = clock
         self._context = context
         self._getters = Getters(clock)
@@ -358,6 +362,7 @@ class Database(Upkeep, ReadQueries, TypedSession):
             context=context or self._context,
             observer=self.observer,
             survey=self.analyst.estimator,
+            hooks=self.hooks,
             exclusive=exclusive,
         )
 
@@ -380,6 +385,16 @@ class Database(Upkeep, ReadQueries, TypedSession):
         begin = functools.partial(self.transaction, context=context)
         return run_again(begin, self._clock, work, attempts=attempts)
 
+    def run_together(
+        self, work: Callable[[TypedWriter], T], *, context: Context | None = None
+    ) -> T:
+        """Run `work` in one transaction, again after a conflict."""
+        return self.run(work, context=context)
+
+    def add_hooks(self, entity: type[E], *hooks: Hook[E]) -> None:
+        """Call these hooks with the writes of an entity, after those that its class declares."""
+        self.hooks.add(entity, *hooks)
+
     def transactional(self, work: Callable[Concatenate[Transaction, P], T]) -> Callable[P, T]:
         """A decorator: the function is called with a transaction before its own arguments, and run
         as `run` does.
@@ -400,6 +415,8 @@ class Database(Upkeep, ReadQueries, TypedSession):
     ) -> list[MutationOutcome]:
         """Apply the mutations in one commit, all or none."""
         self._require_open()
+        if self.hooks.concern(mutations, lambda: self.schema):
+            return self.run(lambda txn: txn.run_mutations(mutations), context=context)
         principal = (context or self._context).principal
         result = self.committer.commit(request_of(tuple(mutations), principal))
         return [outcome for outcomes in result.outcomes for outcome in outcomes]

@@ -33,6 +33,7 @@ from types import TracebackType
 from typing import Self
 
 from ormdb.clock import Clock
+from ormdb.database.hooks import HookRegistry
 from ormdb.database.reading import ReadQueries, Snapshot
 from ormdb.errors import ClosedError, OrmdbError, ThreadError, UsageError
 from ormdb.interrupts import uninterrupted
@@ -71,8 +72,10 @@ class Transaction(ReadQueries, TypedWriter):
         context: Context,
         observer: Observer,
         survey: Callable[[Layout], Estimator],
+        hooks: HookRegistry | None = None,
         exclusive: bool = False,
     ) -> None:
+        self._hooks = hooks
         self._committer = committer
         self._begin_snapshot = snapshot
         self._plans = plans
@@ -113,6 +116,12 @@ class Transaction(ReadQueries, TypedWriter):
     ) -> list[MutationOutcome]:
         """Apply mutations in order, all or none; when they are refused, the transaction goes on."""
         self._require_usable()
+        if self._hooks is not None and self._hooks.concern(mutations, lambda: self.schema):
+            with self.savepoint():
+                return self._hooks.run(self, mutations, lambda one: self._applied([one])[0])
+        return self._applied(mutations)
+
+    def _applied(self, mutations: Sequence[Mutation]) -> list[MutationOutcome]:
         try:
             if self._commit is None:
                 try:

@@ -51,7 +51,7 @@ _OF_PYTHON: Final = frozenset(
         "__type_params__",
     }
 )
-_OURS: Final = frozenset({"__checks__", "__indexes__", "__ormdb__"})
+_OURS: Final = frozenset({"__checks__", "__hooks__", "__indexes__", "__ormdb__"})
 
 
 def read_body(

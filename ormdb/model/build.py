@@ -137,7 +137,7 @@ def _declarations(entities: Sequence[type[Any]], findings: Findings) -> list[Dec
 
 def _check_options(declaration: Declaration, findings: Findings) -> None:
     where = declaration.entity.__name__
-    known = "name, doc, abstract, __indexes__, __checks__"
+    known = "name, doc, abstract, __indexes__, __checks__, __hooks__"
     findings.unknown(where, declaration.unknown, "an entity", known)
     for one in declaration.attributes.values():
         maker, names = _KNOWN[type(one)]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, overload
 
@@ -42,6 +42,7 @@ from ormdb.model.prepared import BoundReads, BoundTableReads, Prepared, Prepared
 from ormdb.model.query import Query
 from ormdb.model.relation import Key, make_key
 from ormdb.model.result import Result
+from ormdb.model.returning import Returning
 from ormdb.model.saving import SaveStatements
 from ormdb.model.statements import WriteStatements, key_of
 from ormdb.model.stream import Stream
@@ -50,6 +51,7 @@ from ormdb.session import Answer, AnswerStream, Context, PreparedReads, Prepared
 
 E = TypeVar("E", bound=Entity)
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class TypedReader(ABC):
@@ -322,6 +324,26 @@ class TypedReader(ABC):
 class TypedWriter(TypedReader, WriteStatements, SaveStatements):
     """Also writes objects."""
 
+    def run_together(
+        self,
+        work: Callable[[TypedWriter], T],
+        *,
+        context: Context | None = None,  # of whoever begins a transaction for it
+    ) -> T:
+        """Run `work` in one transaction: in this one."""
+        return work(self)
+
+    def returning(
+        self, shape: Query[E] | type[E], *, context: Context | None = None
+    ) -> Returning[E]:
+        """Statements that give back a graph of the rows they touch, read in their transaction:
+        `db.returning(Flight.include(Flight.origin)).update_where(...)`."""
+
+        def together(work: Callable[[Any], T], /) -> T:
+            return self.run_together(work, context=context)
+
+        return Returning(_query_of(shape), together)
+
     def insert(self, row: E, *, context: Context | None = None) -> E:
         """Insert a row and return it with its identity.
 
@@ -359,6 +381,12 @@ class TypedWriter(TypedReader, WriteStatements, SaveStatements):
 
 class TypedSession(TypedWriter):
     """What a database offers, embedded or remote."""
+
+    def run_together(
+        self, work: Callable[[TypedWriter], T], *, context: Context | None = None
+    ) -> T:
+        with self.begin(context=context) as writer:
+            return work(writer)
 
     @abstractmethod
     def begin(

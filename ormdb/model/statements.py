@@ -83,7 +83,7 @@ class WriteStatements(ABC):
             identity=key.values,
             changes=changes,
             expressions=expressions,
-            where=_condition(where, key.entity),
+            where=condition_of(where, key.entity),
             if_version=if_version,
         )
         return bool(self.run_mutations([update], context=context)[0].identities)
@@ -106,7 +106,7 @@ class WriteStatements(ABC):
           QueryError: the query asks for more than rows, as for includes.
           ConstraintError: a constraint refuses what the rows would be, all of them together.
         """
-        ir, entity = _rows_of(query)
+        ir, entity = rows_of(query)
         changes, expressions = assigned(entity, assignments)
         update = UpdateWhere(query=ir, changes=changes, expressions=expressions)
         return len(self.run_mutations([update], context=context)[0].identities)
@@ -172,7 +172,7 @@ class WriteStatements(ABC):
           ForeignKeyError: rows that stay lead to one that goes.
           BudgetError: it would touch more rows than its budget allows; nothing was changed.
         """
-        delete = DeleteWhere(query=_rows_of(query)[0], budget=budget)
+        delete = DeleteWhere(query=rows_of(query)[0], budget=budget)
         return len(self.run_mutations([delete], context=context)[0].identities)
 
     def delete_rows(
@@ -223,11 +223,11 @@ def key_of(row: Key[Any] | Entity) -> Key[Any]:
     raise UsageError(f"{row!r} names no row; give Airport.key(...) or an object")
 
 
-def _condition(where: Predicate[Any] | str | None, entity: type) -> Expr | None:
+def condition_of(where: Predicate[Any] | str | None, entity: type) -> Expr | None:
     return None if where is None else join_predicates(None, [where], entity)
 
 
-def _rows_of(query: Query[Any] | type[Any]) -> tuple[GraphQuery, type]:
+def rows_of(query: Query[Any] | type[Any]) -> tuple[GraphQuery, type]:
     if isinstance(query, Query):
         return query.ir, query.entity
     if isinstance(query, type):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -8,6 +8,7 @@ from types import ModuleType
 PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "ormdb": (
         "Assignment",
+        "Change",
         "Cancellation",
         "Column",
         "Context",
@@ -37,6 +38,8 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Tabular",
         "Transaction",
         "__version__",
+        "after",
+        "before",
         "check",
         "count",
         "desc",
@@ -54,6 +57,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "restore",
         "sequence",
         "uuid7",
+        "validator",
     ),
     "ormdb.testing": ("assert_max_queries",),
 }

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeAlias, assert_type
 
 from ormdb import (
     Assignment,
+    Change,
     Column,
+    Database,
     Explanation,
     Key,
     Order,
@@ -21,15 +23,19 @@ from ormdb import (
     Stream,
     Table,
     Tabular,
+    before,
     count,
     expression,
     now,
     param,
+    validator,
 )
 from ormdb.ir.graph import GraphQuery
 from ormdb.model.column import OptionalColumn
 from ormdb.model.face import TypedSession, TypedWriter
+from ormdb.model.hooks import Hook
 from ormdb.model.relation import OptionalToOne, Path, ToMany, ToOne
+from ormdb.model.returning import Returning
 from ormdb.model.saving import Upserted
 from ormdb.model.term import Calculated, Term
 from tests.typing.shop import Airport, Engine, Flight, Log, Place, Plane, Visit
@@ -207,6 +213,36 @@ def statements(db: TypedWriter) -> None:
     assert_type(db.delete_where(late.limit(10)), int)
     assert_type(db.row_version(jfk), int | None)
     db.delete(jfk, if_version=3)
+
+
+def returned(db: TypedWriter, plane: Plane) -> None:
+    """What statements give back has the class of their shape."""
+    shape = Flight.include(Flight.origin)
+    late = Flight.where(Flight.dep_delay > 120)
+    assert_type(db.returning(shape), Returning[Flight])
+    assert_type(db.returning(shape).update_where(late, Flight.dep_delay.add(1)), Result[Flight])
+    assert_type(db.returning(Flight).delete_where(late), Result[Flight])
+    assert_type(db.returning(Plane).insert(plane), Plane)
+    assert_type(db.returning(Plane).update(plane, Plane.seats.to(1)), Plane | None)
+
+
+@before("insert", "update")
+def tidy(change: Change[Flight]) -> None:
+    """A hook knows the class of its rows."""
+    assert_type(change.before, Flight | None)
+    change.set(Flight.tailnum.to("N1"))
+
+
+@validator
+def flies(flight: Flight) -> None:
+    """A validator sees a row."""
+    assert_type(flight.dep_delay, int | None)
+
+
+def hooks(db: Database) -> None:
+    """Hooks are values."""
+    assert_type(tidy, Hook[Flight])
+    db.add_hooks(Flight, tidy, flies)
 
 
 def saving(db: TypedWriter, plane: Plane) -> None:

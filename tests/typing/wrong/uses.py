@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ormdb import Entity, Field, One, Predicate, Query, field, many, one, param
+from ormdb import Database, Entity, Field, One, Predicate, Query, field, many, one, param, validator
 from ormdb.model.face import TypedSession
 from tests.typing.shop import Airport, Engine, Flight, Plane
 
@@ -126,6 +126,17 @@ Flight.origin.to(Plane.key("N1"))  # wrong: a row of another entity
 Flight.origin.to(None)  # wrong: NULL for a required relation
 
 
+@validator
+def flies(flight: Flight) -> None:
+    """A validator of flights."""
+
+
+def hooks(db: Database) -> None:
+    """What a database refuses."""
+    db.add_hooks(Plane, flies)  # wrong: a validator of another entity
+    db.add_hooks(Flight, print)  # wrong: a function that is no hook
+
+
 def sessions(db: TypedSession) -> None:
     """What a session refuses."""
     db.fetch(Airport)[0].nme  # wrong: a misspelled field of a result
@@ -141,6 +152,7 @@ def sessions(db: TypedSession) -> None:
     db.delete_where(Flight.dep_delay > 3)  # wrong: a predicate is no query
     db.upsert(airport, by=[Flight.id])  # wrong: a field of another entity
     db.upsert(airport, update=[Flight.dep_delay.to(3)])  # wrong: an assignment of another entity
+    db.returning(Flight).update_where(Plane, Plane.seats.to(1))  # wrong: rows of another entity
     db.connect(airport, Airport.visitors, airport)  # wrong: a target of another entity
     db.connect(flight, Airport.visitors, Plane.key("N1"))  # wrong: a relation of another entity
     db.insert({"faa": "JFK"})  # wrong: a dict instead of an object
