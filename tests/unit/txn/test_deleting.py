@@ -379,6 +379,7 @@ def test_rows_that_an_undone_statement_had_deleted_are_still_the_last(shop: Stor
                 Delete(entity="Customer", identities=((5,),)),
             ]
         )
-    commit.apply_together([Insert(entity="Customer", rows=tuple(many))])
+    others: list[RowDict] = [{"id": 300 + n} for n in range(100)]
+    commit.apply_together([Insert(entity="Customer", rows=tuple(others))])
     commit.publish()
     assert count(shop, "Customer") == 103
