@@ -128,6 +128,7 @@ STATISTICS_PARTS: Final = 100  # of a histogram: each is 1 % of the rows
 STATISTICS_KEY_BYTES_MAX: Final = 64  # of one kept value; texts that begin alike go further seldom
 STATISTICS_PAIR_FIELDS: Final = 12  # fields compared two by two: 66 pairs, 5 ms each
 STATISTICS_PAIR_ROWS: Final = 10_000  # of the sample, enough to see that one decides the other
+STATISTICS_TRIES_COMMITS: Final = 1_000  # between two tries to write them beside busy writers
 STATISTICS_CHANGED_ROWS: Final = 1_000  # fewer changes than this are never worth an analysis
 STATISTICS_CHANGED_FRACTION: Final = 0.2  # of the rows: estimates are off by as much at most
 

@@ -89,6 +89,8 @@ class _Shared:
         default_factory=dict[tuple[type, int], Record]
     )  # waits for its turn to be written
     is_asked: bool = False  # a commit was made, so that what waits may be written
+    tries: int = 0  # to write it, in vain: there was a writer each time
+    patience: int = 0  # commits until the next try
     is_working: bool = False
     is_stopping: bool = False
 
@@ -182,7 +184,10 @@ class Analyst:
                 enough = shared.enough.get(number, limits.STATISTICS_CHANGED_ROWS)
                 if self.is_automatic and changed >= enough:
                     shared.due.add(number)
-            if shared.due or shared.found:
+            # Where one commit follows the other, a try after each would cost them more than it
+            # is worth: after every try in vain twice as many are let by.
+            shared.patience -= 1
+            if shared.due or (shared.found and shared.patience < 0):
                 shared.is_asked = True
                 self._wake()
 
@@ -297,9 +302,13 @@ class Analyst:
             return
         try:
             self._write(list(found.values()), wait_s=0.0)
-        except BusyError:
-            return  # the commit that is in the way asks again when it is made
+        except BusyError:  # a commit that is in the way asks again when it is made
+            with shared.lock:
+                shared.patience = min(2**shared.tries, limits.STATISTICS_TRIES_COMMITS) - 1
+                shared.tries += 1
+            return
         with shared.lock:
+            shared.tries = 0
             for place, record in found.items():
                 if shared.found.get(place) is record:
                     del shared.found[place]
