@@ -61,6 +61,7 @@ class Script:
     number: int
     steps: tuple[Step, ...]
     rolls_back: bool = False
+    exclusive: bool = False  # nobody else may write meanwhile, so not for those that take turns
     process: int = 0
 
     def __str__(self) -> str:

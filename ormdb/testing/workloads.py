@@ -1,6 +1,6 @@
 """Scripts for the playground, drawn from a seed; run in turns, in threads, in processes.
 
-    draw_plan(chance)                                  40 transactions for the scheduler
+    draw_plan(chance)                                  100 transactions for the scheduler
     run_threads(database, seed=7, threads=4, ...)      a history
     run_processes(path, seed=7, processes=3, ...)      a history
 
@@ -26,37 +26,46 @@ from typing import Final, Literal, TypeAlias
 from ormdb.database.database import Database
 from ormdb.database.opening import open_database
 from ormdb.testing.history import History, Recorder
-from ormdb.testing.playground import ACCOUNTS, SCHEMA, TOTALS, Playground, found
+from ormdb.testing.playground import SCHEMA, TOTALS, Playground, found
+from ormdb.testing.playground_schema import ACCOUNTS, BADGES
 from ormdb.testing.scheduler import Plan, Script, Stage, Step, play
 
 Durability: TypeAlias = Literal["full", "relaxed", "none"]
 
-KEYS: Final = 3  # that are in use at the same time
-EPOCH: Final = 40  # transactions, after which others take their place
+KEYS: Final = 2  # that are in use at the same time
+EPOCH: Final = 30  # transactions, after which others take their place
 STEPS_MAX: Final = 5
 SWITCH_S: Final = 0.000_05
-WAYS: Final = (None, "range", "scan", "include", "path")
+WAYS: Final = (None, "range", "scan", "include", "path", "any", "page")
+# Steps that need no more than a key.
+KEYED: Final = frozenset(
+    {"read_log", "read", "read_last", "read_claim", "read_name"}
+    | {"badges", "leave", "pets", "shred", "pages", "disband", "players"}
+)
 # What reads goes with what writes it; a transaction does one or two of these, on few keys.
 THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("read_log", "append_log"),
-    ("read_notes", "append_note"),
+    ("read_notes", "append_note", "read_last"),
     ("read", "write", "replace", "write_first"),
-    ("claim", "read_claim"),
+    ("claim", "upsert", "read_claim"),
     ("name", "read_name"),
     ("tally", "count"),
     ("ticket", "tickets"),
     ("add", "members", "members", "remove", "move_out", "clear"),
+    ("wear", "badges"),
     ("adopt", "leave", "pets"),
+    ("file", "file", "shred", "pages"),
+    ("join", "join", "disband", "players"),
     ("transfer", "give", "total"),
 )
 
 
-def draw_plan(chance: random.Random, count: int = 40) -> Plan:
+def draw_plan(chance: random.Random, count: int = 100) -> Plan:
     """Scripts for one run of the scheduler, and reads of everything at its end."""
     scripts = tuple(draw_script(chance, number, number // EPOCH) for number in range(count))
     keys = range(_keys_of(count))
-    readers = ("read_log", "read_notes", "read", "read_claim", "read_name", "count")
-    last = [Step(kind, key) for key in keys for kind in (*readers, "members", "pets")]
+    kinds = [*sorted(KEYED - {"leave", "shred", "disband"}), "read_notes", "count", "members"]
+    last = [Step(kind, key) for key in keys for kind in kinds]
     return Plan(
         scripts=scripts,
         last=(Script(number=count, steps=(*last, Step("tickets"), Step("total"))),),
@@ -64,15 +73,28 @@ def draw_plan(chance: random.Random, count: int = 40) -> Plan:
     )
 
 
-def draw_script(chance: random.Random, number: int, epoch: int, *, process: int = 0) -> Script:
+def draw_script(
+    chance: random.Random,
+    number: int,
+    epoch: int,
+    *,
+    process: int = 0,
+    may_be_exclusive: bool = False,
+) -> Script:
     """What one transaction is to do."""
     themes = chance.sample(THEMES, 2) if chance.random() < 0.7 else [chance.choice(THEMES)]
     steps: list[Step] = []
     for place in range(chance.randint(1, STEPS_MAX)):
         kind = chance.choice(chance.choice(themes))
-        steps.append(_draw_step(chance, kind, epoch, number * STEPS_MAX + place + 1))
-    rolls_back = chance.random() < 0.05
-    return Script(number=number, steps=tuple(steps), rolls_back=rolls_back, process=process)
+        step = _draw_step(chance, kind, epoch, number * STEPS_MAX + place + 1)
+        steps.append(Step("undone", step) if chance.random() < 0.04 else step)
+    return Script(
+        number=number,
+        steps=tuple(steps),
+        rolls_back=chance.random() < 0.05,
+        exclusive=may_be_exclusive and chance.random() < 0.03,
+        process=process,
+    )
 
 
 def _draw_step(chance: random.Random, kind: str, epoch: int, fresh: int) -> Step:
@@ -86,8 +108,10 @@ def _draw_step(chance: random.Random, kind: str, epoch: int, fresh: int) -> Step
     if kind == "read_notes":
         return Step(kind, key, chance.choice((None, "include")))
     if kind == "count":
-        return Step(kind, key, chance.choice((None, "table")))
-    if kind in {"read_log", "read", "read_claim", "read_name", "leave", "pets"}:
+        return Step(kind, key, chance.choice((None, "table", "derive")))
+    if kind == "wear":
+        return Step(kind, key, chance.randrange(BADGES))
+    if kind in KEYED:
         return Step(kind, key)
     return Step(kind, key, fresh)
 
@@ -97,7 +121,7 @@ def _keys_of(count: int) -> int:
 
 
 @contextmanager
-def open_playground(path: str = ":memory:", *, count: int = 40) -> Generator[Stage]:
+def open_playground(path: str = ":memory:", *, count: int = 100) -> Generator[Stage]:
     """A new playground for so many transactions of one process."""
     with open_database(path, schema=SCHEMA, durability="none", statistics="manual") as database:
         found(database, _keys_of(count))
@@ -119,7 +143,9 @@ class Worker:
         stage, recorder = Playground(database), Recorder()
         for turn in range(self.transactions):
             number = turn * self.workers + self.number
-            script = draw_script(chance, number, number // EPOCH, process=self.number)
+            script = draw_script(
+                chance, number, number // EPOCH, process=self.number, may_be_exclusive=True
+            )
             play(stage, script, recorder)
         return recorder.history()
 

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 import ormdb
-from ormdb import Database, Entity, Field, Many, One, Query, Transaction, field, many, one
+from ormdb import Database, Entity, Field, Many, One, Query, Transaction, field, many, one, sequence
 from ormdb.errors import ConflictError, ForeignKeyError, OrmdbError, UniqueError
 
 REFUSED: Final = "refused"
@@ -34,7 +34,20 @@ class Film(Entity):
     title: Field[str] = field(unique=True)
     year: Field[int]
     roles: Many[Role] = many(inverse="film")
+    reviews: Many[Review] = many(inverse="film")
+    posters: Many[Poster] = many(inverse="film")
     actors: Many[Actor] = many(through="Role.film", to="actor")
+
+
+class Review(Entity):
+    id: Field[int] = field(identity=True)
+    film: One[Film] = one(on_delete="cascade")
+
+
+class Poster(Entity):
+    id: Field[int] = field(identity=True)
+    colour: Field[str] = field(index=True)
+    film: One[Film | None] = one(on_delete="set_null")
 
 
 class Actor(Entity):
@@ -43,19 +56,22 @@ class Actor(Entity):
 
 
 class Role(Entity):
-    id: Field[int] = field(identity=True)
+    id: Field[int] = field(identity=True, default=sequence())
     film: One[Film] = one()
     actor: One[Actor] = one()
 
 
-SCHEMA: Final = (Row, Film, Actor, Role)
+SCHEMA: Final = (Row, Film, Review, Poster, Actor, Role)
 
 
 def found(path: str) -> None:
-    """Two rows; two films, of which the first has two roles, and three actors."""
+    """Two rows; two films, the first with two roles, the second with a review and a poster; three
+    actors."""
     with ormdb.open(path, schema=SCHEMA, statistics="manual") as db:
         db.insert_many([Row(id=1, value=10), Row(id=2, value=20)])
         db.insert_many([Film(id=1, title="one", year=1), Film(id=2, title="two", year=2)])
+        db.insert(Review(id=1, film=Film.key(2)))
+        db.insert(Poster(id=1, colour="red", film=Film.key(2)))
         db.insert_many([Actor(id=number) for number in (1, 2, 3)])
         roles = [Role(id=number, film=Film.key(1), actor=Actor.key(number)) for number in (1, 2)]
         db.insert_many(roles)
@@ -89,6 +105,21 @@ def perform(txn: Transaction, command: str, arguments: Sequence[Any]) -> Any:
             return [actor.id for actor in txn.one(_film(number).include(Film.actors)).actors]
         case "films", *_:
             return sorted((film.id, film.title) for film in txn.fetch(Film))
+        case ("reviews",):
+            return {row["id"]: row["film_id"] for row in txn.fetch(Review).to_dicts()}
+        case ("posters",):
+            rows = txn.fetch(Poster).to_dicts()
+            return {row["id"]: (row["colour"], row["film_id"]) for row in rows}
+        case "add review", number, film:
+            txn.insert(Review(id=number, film=Film.key(film)))
+        case "colour", number, colour:
+            txn.update(Poster.key(number), Poster.colour.to(colour))
+        case ("red posters",):
+            return txn.count(Poster.where(Poster.colour == "red"))
+        case "connect", film, actor:
+            return txn.connect(Film.key(film), Film.actors, Actor.key(actor))
+        case "disconnect", film, actor:
+            return txn.disconnect(Film.key(film), Film.actors, Actor.key(actor))
         case "add role", number, film, actor:
             txn.insert(Role(id=number, film=Film.key(film), actor=Actor.key(actor)))
         case "delete role", number:

@@ -290,3 +290,59 @@ def test_of_two_that_count_before_they_insert_one_is_refused(crew: Crew) -> None
     assert one.do("commit") == COMMITTED
     assert two.do("commit") == REFUSED
     assert crew.after("count", "value < 30") == 3
+
+
+@pytest.mark.parametrize("first", ["the delete", "the child"])
+def test_a_cascading_delete_and_a_new_child_leave_no_orphan(crew: Crew, first: str) -> None:
+    one, two = crew.begin(), crew.begin()
+    one.do("delete film", 2)
+    two.do("add review", 2, 2)
+    earlier, later = (one, two) if first == "the delete" else (two, one)
+    assert earlier.do("commit") == COMMITTED
+    ended = later.do("commit")
+    assert first == "the child" or ended == REFUSED
+    expected = {} if (first == "the delete" or ended == COMMITTED) else {1: 2, 2: 2}
+    assert crew.after("reviews") == expected
+
+
+def test_who_read_the_children_of_a_cascading_delete_is_refused(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    assert one.do("reviews") == {1: 2}
+    two.do("delete film", 2)
+    assert two.do("commit") == COMMITTED
+    one.do("set", 1, 11)
+    assert one.do("commit") == REFUSED
+
+
+@pytest.mark.parametrize("first", ["the delete", "the update"])
+def test_a_delete_that_sets_null_and_an_update_of_the_same_row_are_both_seen(
+    crew: Crew, first: str
+) -> None:
+    one, two = crew.begin(), crew.begin()
+    one.do("delete film", 2)
+    two.do("colour", 1, "blue")
+    earlier, later = (one, two) if first == "the delete" else (two, one)
+    assert earlier.do("commit") == COMMITTED
+    ended = later.do("commit")
+    refused = {1: ("red", None)} if first == "the delete" else {1: ("blue", 2)}
+    assert crew.after("posters") == ({1: ("blue", None)} if ended == COMMITTED else refused)
+
+
+def test_of_two_that_connect_the_same_rows_one_finds_the_edge_there(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    assert one.do("connect", 2, 3) == 1
+    assert two.do("connect", 2, 3) == 1
+    assert one.do("commit") == COMMITTED
+    assert two.do("commit") == REFUSED
+    assert crew.after("actors of", 2) == [3]
+
+
+def test_of_two_that_disconnect_after_they_looked_one_is_refused(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    assert one.do("actors of", 1) == [1, 2]
+    assert two.do("actors of", 1) == [1, 2]
+    assert one.do("disconnect", 1, 1) == 1
+    assert two.do("disconnect", 1, 2) == 1
+    assert one.do("commit") == COMMITTED
+    assert two.do("commit") == REFUSED
+    assert crew.after("actors of", 1) == [2]

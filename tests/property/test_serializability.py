@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import ormdb
+from ormdb import limits
 from ormdb.testing.checker import check_history
 from ormdb.testing.history import History
 from ormdb.testing.playground import SCHEMA, STEPS, TOTALS
@@ -23,14 +24,14 @@ from tests.box import Box
 
 def test_what_runs_one_after_the_other_has_no_finding() -> None:
     kinds: set[str] = set()
-    for seed in range(10):
+    for seed in range(15):
         plan = draw_plan(random.Random(seed))
         assert plan == draw_plan(random.Random(seed))
         kinds.update(step.kind for script in plan.scripts for step in script.steps)
         with open_playground() as stage:
             run = run_plan(stage, plan)
         assert not run.findings, str(run.findings[0])
-    assert kinds == set(STEPS)
+    assert kinds == {*STEPS, "undone"}
 
 
 @pytest.mark.soak(seconds=35, cases_min=15_000)
@@ -42,6 +43,15 @@ def test_transactions_in_turns_are_strictly_serializable(box: Box) -> None:
         box.count(len(run.history))
         committed += run.history.committed()
     box.tell(f"{committed:,} committed")
+
+
+def test_what_is_validated_by_walks_is_strictly_serializable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "VALIDATED_CHANGES_MAX", 0)
+    for seed in range(10):
+        _, failure = explore(open_playground, draw_plan, seed=seed)
+        assert failure is None, str(failure)
 
 
 @pytest.mark.soak(seconds=20, cases_min=8_000)
