@@ -142,9 +142,11 @@ def stored_draft(
     of: ObjectState, identity: tuple[Value, ...], relations: Mapping[str, object]
 ) -> Any:
     """Return the object with the identity that it was written under, leading to others."""
-    found = with_identity(of, identity)
-    node = found.__ormdb_node__
-    return new_object(type(of), DraftNode(type(of), node.columns, relations, is_stored=True))
+    kind = type(of)
+    fields = of.__ormdb_node__.values_at(of.__ormdb_at__)
+    for name, value in zip(declaration_of(kind).identity_names(), identity, strict=True):
+        fields.setdefault(name, value)
+    return new_object(kind, DraftNode(kind, fields, relations, is_stored=True))
 
 
 def _row_of(node: DraftNode, leaving: Container[str] = ()) -> RowDict:

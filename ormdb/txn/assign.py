@@ -18,11 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ormdb.catalog.declared import own_fields
 from ormdb.errors import QueryError, UsageError
 from ormdb.ir.evaluate import fit_result
 from ormdb.ir.expr import Call, Expr, Literal
-from ormdb.ir.expression_type import coerce_literals
 from ormdb.ir.mutation import Expressions
 from ormdb.ir.value import DateType, Value
 from ormdb.storage.expressions import RowExpression
@@ -90,10 +88,9 @@ class Assigner:
         if isinstance(kind, DateType) and expression == _NOW:  # as the default of a field
             expression = Literal(value=self._ground.moment.timestamp().date())
         try:
-            fitted = coerce_literals(expression, own_fields(entity.entity), expected=kind)
+            return self._ground.tools.expression(entity, expression, kind)
         except QueryError as error:
             raise QueryError(
                 f"{entity.name}.{name} cannot be set to that: {error.message}",
                 **{**error.details, "entity": entity.name, "field": name},
             ) from error
-        return RowExpression(fitted, entity, self._ground.clock)

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ormdb.errors import ConflictError
-from ormdb.ir.expr import And, Compare, Expr, FieldRef, Literal, Or
+from ormdb.ir.expr import Aggregate, And, Compare, Expr, FieldRef, Literal, Or, Related
+from ormdb.ir.expression_type import walk
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.mutation import Delete, Update
-from ormdb.ir.value import Value
+from ormdb.ir.value import BoolType, Value
 from ormdb.storage.layout import EntityLayout
 from ormdb.txn.constraints import show_identity
 from ormdb.txn.ground import Ground
@@ -59,8 +60,22 @@ def _chosen(
                 raise _changed_since(entity, identity, begin, if_version)
     if where is None or not keys:
         return keys
+    if _is_about_the_row(where):
+        condition = ground.tools.expression(entity, where, BoolType())
+        decoded = entity.codec.whole.decode_batch(keys, rows)
+        return [key for key, row in zip(keys, decoded, strict=True) if condition.value(row) is True]
     there = set(ground.select(_query(entity, identities, where)))
     return [key for key in keys if key in there]
+
+
+def _is_about_the_row(where: Expr) -> bool:
+    """Whether a condition asks for nothing but fields of the row itself."""
+    for node in walk(where):
+        if isinstance(node, Related | Aggregate) or (
+            isinstance(node, FieldRef) and len(node.path) > 1
+        ):
+            return False
+    return True
 
 
 def _changed_since(

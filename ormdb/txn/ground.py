@@ -55,7 +55,7 @@ class Ground:
         self.probes = probes
         self.deferred = Deferred(writer, probes)
         self.clock = tools.clock
-        self._tools = tools
+        self.tools = tools
         self.moment = moment
         self._select = select
 
@@ -84,7 +84,7 @@ class Ground:
 
     def builder(self, entity: EntityLayout) -> RowBuilder:
         """What builds the rows of an entity."""
-        return self._tools.builder(entity)
+        return self.tools.builder(entity)
 
     def select(self, query: GraphQuery) -> list[bytes]:
         """The row keys of a query's rows, in its order, as the statement finds them."""

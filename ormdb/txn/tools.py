@@ -3,6 +3,7 @@
     Tools(layout)
       builder(Flight)   columns, defaults and computed fields of the rows of an entity
       checks(Flight)    its checks, each as a generated function over a batch
+      expression(...)   what statements assign or ask, of those used last
 
 Compiled expressions ask a clock for the time and for random bytes.  It answers from the moment of
 the statement that is applied in the same thread, so that a statement means one moment, and the same
@@ -15,13 +16,17 @@ Invariants (held by tests/unit/txn/test_rows.py and tests/property/test_writes_m
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from ormdb import limits
+from ormdb.catalog.declared import own_fields
 from ormdb.clock import Clock
-from ormdb.ir.expression_type import paths_in
-from ormdb.storage.expressions import compile_violations
+from ormdb.ir.expr import Expr, Literal
+from ormdb.ir.expression_type import coerce_literals, paths_in, walk
+from ormdb.ir.value import Type
+from ormdb.storage.expressions import RowExpression, compile_violations
 from ormdb.storage.layout import EntityLayout, Layout
 from ormdb.txn.rows import RowBuilder, WriteMoment
 
@@ -65,6 +70,7 @@ class Tools:
         self.clock = StatementClock(clock)
         self._builders: dict[str, RowBuilder] = {}
         self._checks: dict[str, list[Check]] = {}
+        self._expressions: dict[Hashable, RowExpression] = {}
 
     def builder(self, entity: EntityLayout) -> RowBuilder:
         """What builds the rows of an entity."""
@@ -88,6 +94,30 @@ class Tools:
             ]
             checks = self._checks.setdefault(entity.name, made)
         return checks
+
+    def expression(self, entity: EntityLayout, expr: Expr, kind: Type) -> RowExpression:
+        """An expression over the fields of a row, whose result is of a type.
+
+        Raises:
+          QueryError: it does not fit the fields, or the type.
+        """
+        # Numbers of different classes are equal, and so are the nodes that hold them.
+        spelt = tuple(repr(node.value) for node in walk(expr) if isinstance(node, Literal))
+        key = entity.name, kind, expr, spelt
+        try:
+            found = self._expressions.get(key)
+        except TypeError:  # a literal is a list or a dict
+            return self._compiled(entity, expr, kind)
+        if found is None:
+            found = self._compiled(entity, expr, kind)
+            if len(self._expressions) >= limits.GENERATED_CODE_ENTRIES_MAX:
+                self._expressions = {}
+            self._expressions[key] = found
+        return found
+
+    def _compiled(self, entity: EntityLayout, expr: Expr, kind: Type) -> RowExpression:
+        fitted = coerce_literals(expr, own_fields(entity.entity), expected=kind)
+        return RowExpression(fitted, entity, self.clock)
 
 
 class Toolbox:
