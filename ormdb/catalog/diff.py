@@ -119,6 +119,10 @@ def _entity(old: EntityDef, new: EntityDef) -> Iterator[Change]:
     if old.identity != new.identity:
         change = f"({', '.join(old.identity)}) -> ({', '.join(new.identity)})"
         yield _changed(f"identity of {new.name}: {change}", touches_rows=True)
+    if old.soft_delete != new.soft_delete:
+        how = "softly" if new.soft_delete else "for good"
+        # Nothing could reach rows any longer that were deleted softly before.
+        yield _changed(f"{new.name} is deleted {how} now", touches_rows=not new.soft_delete)
     yield from _fields(old, new)
     for before, after in _pairs(old.indexes, new.indexes):
         yield from _index(new.name, before, after)

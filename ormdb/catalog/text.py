@@ -160,6 +160,8 @@ def _entity(entity: EntityDef) -> Iterator[str]:
     yield f"entity {quote_name(entity.name)}"
     yield from _doc(entity.doc, "  ")
     yield f"  identity {_names(entity.identity)}"
+    if entity.soft_delete:
+        yield "  soft delete"
     for field in entity.fields:
         yield f"  {field_text(field)}"
         if field.default is not None and field.computed is not None:

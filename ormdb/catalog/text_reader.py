@@ -100,6 +100,7 @@ class _Entity:
     fields: list[_Field] = field(default_factory=list[_Field])
     indexes: list[IndexDef] = field(default_factory=list[IndexDef])
     checks: list[CheckDef] = field(default_factory=list[CheckDef])
+    soft_delete: bool = False
     doc: list[str] = field(default_factory=list[str])
 
     def finish(self) -> EntityDef:
@@ -109,6 +110,7 @@ class _Entity:
             identity=self.identity,
             indexes=tuple(self.indexes),
             checks=tuple(self.checks),
+            soft_delete=self.soft_delete,
             doc="\n".join(self.doc),
         )
 
@@ -265,8 +267,11 @@ class _Reader:
             entity.fields.append(self._field)
             return
         match scanner.expect_word(
-            "doc", "identity", "index", "unique", "inverted", "full", "check"
+            "doc", "identity", "soft", "index", "unique", "inverted", "full", "check"
         ):
+            case "soft":
+                scanner.expect_word("delete")
+                entity.soft_delete = True
             case "doc":
                 entity.doc.append(scanner.take_text())
             case "identity":

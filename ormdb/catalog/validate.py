@@ -71,7 +71,8 @@ def _limits(bundle: SchemaBundle) -> Iterable[str]:
     if count > limits.ENTITIES_MAX:
         yield f"the schema has {count} entities; {limits.ENTITIES_MAX} at most"
     indexes = sum(len(entity.indexes) for entity in bundle.entities) + len(bundle.relations)
-    spaces = _SPACES_OF_STORE + _SPACES_PER_ENTITY * count + _SPACES_PER_INDEX * indexes
+    soft = sum(entity.soft_delete for entity in bundle.entities)
+    spaces = _SPACES_OF_STORE + _SPACES_PER_ENTITY * count + _SPACES_PER_INDEX * (indexes + soft)
     if spaces > limits.SPACES_MAX:
         yield (
             f"the schema needs {spaces} spaces for its entities, indexes and relations; "
@@ -152,6 +153,11 @@ def _relation(relation: RelationDef, entities: dict[str, EntityDef]) -> Iterable
             "exactly these fields, which is not deferred"
         )
     yield from _on_delete(where, relation, source)
+    if relation.on_delete == "cascade" and target.soft_delete and not source.soft_delete:
+        yield (
+            f"{where}: {target.name} is deleted softly, and the {source.name} that goes with it "
+            f"could not be restored; let {source.name} be deleted softly as well, or use restrict"
+        )
 
 
 def _relation_fields(

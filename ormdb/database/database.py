@@ -29,6 +29,7 @@ from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
+from ormdb.database.deleted import SoftDeletes, Uncovered
 from ormdb.database.figures import DatabaseStatistics, count_rows
 from ormdb.database.hooks import HookRegistry
 from ormdb.database.loading import BulkLoad, Progress, Rows
@@ -44,7 +45,7 @@ from ormdb.database.retrying import run_again, transactional
 from ormdb.database.streaming import GraphStream
 from ormdb.database.upkeep import Upkeep
 from ormdb.database.writing import Transaction
-from ormdb.errors import ClosedError, CorruptionError
+from ormdb.errors import ClosedError, CorruptionError, UsageError
 from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
@@ -82,7 +83,7 @@ P = ParamSpec("P")
 StatisticsMode: TypeAlias = Literal["auto", "manual"]
 
 
-class Database(Upkeep, ReadQueries, TypedSession):
+class Database(Upkeep, SoftDeletes, ReadQueries, TypedSession):
     """An open database; made by `ormdb.open`."""
 
     def __init__(
@@ -153,22 +154,40 @@ class Database(Upkeep, ReadQueries, TypedSession):
         with self.snapshot() as snapshot:
             return snapshot.version
 
-    def snapshot(self, *, as_of: AsOf | None = None, context: Context | None = None) -> Snapshot:
+    def snapshot(
+        self,
+        *,
+        as_of: AsOf | None = None,
+        include_deleted: bool = False,
+        context: Context | None = None,
+    ) -> Snapshot:
         """A reader that keeps seeing one commit, until it is closed.
+
+        Args:
+          as_of: another commit than the newest.
+          include_deleted: show rows that were deleted softly as if they were not, if nobody has
+            their identity or unique values by now.  Only this thread can use it.
+          context: who asks.
 
         Raises:
           HistoryError: `as_of` is in the future or no longer kept.
+          LimitError: there are too many deleted rows to show.
         """
+        if include_deleted and as_of is not None:
+            raise UsageError("the past has no deleted rows; leave include_deleted out")
         txn = self._begin_read()
         try:
             head = self._head(txn)
+            layout = self._layout_at(txn, head.schema_version)
+            if include_deleted:
+                txn = Uncovered(txn, layout, head.version, self._clock)
             snapshot = Snapshot(
                 txn,
                 head,
-                self._layout_at(txn, head.schema_version),
+                layout,
                 plans=self._plans,
                 getters=self._getters,
-                cache=self._rows,
+                cache=None if include_deleted else self._rows,
                 clock=self._clock,
                 context=context or self._context,
                 observer=self.observer,

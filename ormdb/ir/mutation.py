@@ -161,8 +161,34 @@ class Connect:
     values: RowDict = field(default_factory=dict[str, Value])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Bring back rows that were deleted softly, and what was deleted with them."""
+
+    entity: str
+    identities: tuple[tuple[Value, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Forget rows that were deleted softly before a moment: the `limit` oldest of them."""
+
+    entity: str
+    before_us: int
+    limit: int
+
+
 Mutation: TypeAlias = (
-    Insert | Update | UpdateWhere | Delete | DeleteWhere | Upsert | WriteGraph | Connect
+    Insert
+    | Update
+    | UpdateWhere
+    | Delete
+    | DeleteWhere
+    | Upsert
+    | WriteGraph
+    | Connect
+    | Restore
+    | Purge
 )
 
 

@@ -124,13 +124,17 @@ class CheckDef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityDef:
-    """One entity.  `identity` names the fields that tell its rows apart; they never change."""
+    """One entity.  `identity` names the fields that tell its rows apart; they never change.
+
+    Rows of an entity with `soft_delete` that are deleted are kept aside, to be restored or purged.
+    """
 
     name: str
     fields: tuple[FieldDef, ...]
     identity: tuple[str, ...]
     indexes: tuple[IndexDef, ...] = ()
     checks: tuple[CheckDef, ...] = ()
+    soft_delete: bool = False
     doc: str = ""
     id: int = UNASSIGNED
 

@@ -51,7 +51,7 @@ _OF_PYTHON: Final = frozenset(
         "__type_params__",
     }
 )
-_OURS: Final = frozenset({"__checks__", "__hooks__", "__indexes__", "__ormdb__"})
+_OURS: Final = frozenset({"__checks__", "__hooks__", "__indexes__", "__ormdb__", "__soft_delete__"})
 
 
 def read_body(
@@ -72,6 +72,10 @@ def read_body(
             )
     declaration.indexes += _listed(declaration, "__indexes__", "index")
     declaration.checks += _listed(declaration, "__checks__", "check")
+    soft = vars(made).get("__soft_delete__", declaration.soft_delete)
+    if not isinstance(soft, bool):
+        declaration.problems.append(f"{made.__name__}.__soft_delete__ is {soft!r}; write True")
+    declaration.soft_delete = bool(soft)
     _refuse_strangers(made, declaration, annotations)
 
 
@@ -88,6 +92,7 @@ def _inherit(declaration: Declaration, base: type) -> None:
     # A base of a base is met twice.
     declaration.indexes += tuple(one for one in noted.indexes if one not in declaration.indexes)
     declaration.checks += tuple(one for one in noted.checks if one not in declaration.checks)
+    declaration.soft_delete = declaration.soft_delete or noted.soft_delete
     declaration.problems += [one for one in noted.problems if one not in declaration.problems]
     declaration.unknown = {**noted.unknown, **declaration.unknown}
     for attribute, declared in noted.attributes.items():

@@ -137,7 +137,7 @@ def _declarations(entities: Sequence[type[Any]], findings: Findings) -> list[Dec
 
 def _check_options(declaration: Declaration, findings: Findings) -> None:
     where = declaration.entity.__name__
-    known = "name, doc, abstract, __indexes__, __checks__, __hooks__"
+    known = "name, doc, abstract, __indexes__, __checks__, __hooks__, __soft_delete__"
     findings.unknown(where, declaration.unknown, "an entity", known)
     for one in declaration.attributes.values():
         maker, names = _KNOWN[type(one)]
@@ -165,6 +165,7 @@ def _entity_def(declaration: Declaration, findings: Findings) -> EntityDef:
         identity=identity or (),
         indexes=tuple(_index_defs(declaration, findings)),
         checks=tuple(_check_defs(declaration, findings)),
+        soft_delete=declaration.soft_delete,
         doc=declaration.doc,
     )
 

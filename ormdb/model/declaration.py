@@ -54,7 +54,6 @@ NOT_BUILT: Final[Mapping[str, str]] = {
     "policy": "a row policy is",
     "retention": "retention per entity is",
     "sensitivity": "field sensitivity is",
-    "soft_delete": "soft delete is",
     "updated_at": "updated timestamps are",
     "was": "a declared rename is",
 }
@@ -315,6 +314,7 @@ class Declaration:
         self.attributes: dict[str, DeclaredField | DeclaredOne | DeclaredMany] = {}
         self.indexes: tuple[object, ...] = ()
         self.checks: tuple[object, ...] = ()
+        self.soft_delete = False
         self.unknown: Mapping[str, object] = {}
         self.problems: list[str] = []
         # How pickle makes the class again when it cannot be imported by its name.

@@ -110,6 +110,7 @@ def _make_classes(bundle: SchemaBundle, key: bytes) -> dict[str, type[Entity]]:
             "__indexes__": tuple(
                 _index(entity.name, one, names) for one in entity.indexes[shorthand_count(entity) :]
             ),
+            "__soft_delete__": entity.soft_delete,
             "__checks__": tuple(_check(one) for one in entity.checks),
         }
         name = names.classes[entity.name]

@@ -192,6 +192,7 @@ class Entity(ObjectState, metaclass=EntityMeta, abstract=True):
     __indexes__: ClassVar[tuple[DeclaredIndex, ...]] = ()
     __checks__: ClassVar[tuple[DeclaredCheck, ...]] = ()
     __hooks__: ClassVar[tuple[object, ...]] = ()  # made by `before`, `after` and `validator`
+    __soft_delete__: ClassVar[bool] = False
 
     def __init_subclass__(
         cls,

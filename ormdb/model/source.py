@@ -197,6 +197,8 @@ class _Writer:
             options = [_quoted(_expression_text(check.expression))]
             options += [f"name={_quoted(check.name)}"] if check.name != f"check_{number}" else []
             checks += _call(self._use("check"), options, ending=",")
+        if entity.soft_delete:
+            yield from ("", "    __soft_delete__ = True")
         for name, lines in (("__indexes__", indexes), ("__checks__", checks)):
             if lines:
                 yield from ("", f"    {name} = (", *(f"        {line}" for line in lines), "    )")

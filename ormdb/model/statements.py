@@ -26,6 +26,7 @@ from ormdb.ir.mutation import (
     Expressions,
     Mutation,
     MutationOutcome,
+    Restore,
     Update,
     UpdateWhere,
 )
@@ -153,6 +154,20 @@ class WriteStatements(ABC):
             mutations.append(
                 Delete(entity=name, identities=identities, if_version=if_version, budget=budget)
             )
+        self.run_mutations(mutations, context=context)
+
+    def restore(self, *rows: Key[Any] | Entity, context: Context | None = None) -> None:
+        """Bring back rows that were deleted softly, and what was deleted with them, all or none.
+
+        Raises:
+          NotFoundError: no such row was deleted, or it was purged.
+          UniqueError: another row has its identity or a unique value by now.
+          ForeignKeyError: a row that it refers to is not there.
+        """
+        mutations: list[Mutation] = []
+        for kind, run in itertools.groupby(map(key_of, rows), lambda key: key.entity):
+            identities = tuple(key.values for key in run)
+            mutations.append(Restore(entity=entity_name(kind), identities=identities))
         self.run_mutations(mutations, context=context)
 
     def delete_where(

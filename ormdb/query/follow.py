@@ -259,8 +259,8 @@ def _by_key(
     keys = [key for key in position if key is not None]
     rows = decoded_rows(view, relation.target, keys, decoder)
     if not all(rows):
-        # A transaction may have rows without a target until it ends; `check --deep` finds others.
-        if relation.mode != "value" and not relation.is_late:
+        # `check --deep` finds those that ought not to.
+        if relation.mode != "value" and not relation.may_dangle:
             (missing,) = _unpacked([keys[rows.index(None)]])
             raise CorruptionError(
                 f"a {relation.source.name} refers by {relation.name} to row "

@@ -63,6 +63,7 @@ class ChangeSet:
     """Gathers the changes of one transaction, netting what happens to one row."""
 
     ops: dict[int, dict[bytes, Op]] = field(default_factory=dict[int, dict[bytes, Op]])
+    is_upkeep: bool = False  # whether something was written that is about no row that is read
 
     def record(self, entity_id: int, op: Op, row_keys: Iterable[bytes]) -> None:
         """Note that the rows were inserted, updated or deleted, in this order of events."""
@@ -83,6 +84,7 @@ class ChangeSet:
 
     def add(self, later: ChangeSet) -> None:
         """Note what was done after all that is noted here."""
+        self.is_upkeep = self.is_upkeep or later.is_upkeep
         for entity_id, ops in later.ops.items():
             if not self.ops.get(entity_id):
                 self.ops[entity_id] = ops
@@ -92,7 +94,7 @@ class ChangeSet:
 
     def is_empty(self) -> bool:
         """Whether nothing was touched in the end."""
-        return not any(self.ops.values())
+        return not (self.is_upkeep or any(self.ops.values()))
 
     def counted(self) -> dict[int, int]:
         """How many rows of each entity were touched."""

@@ -20,6 +20,7 @@ Invariants (held by tests/unit/storage/test_check.py):
 from __future__ import annotations
 
 from ormdb.ir.show import show_value
+from ormdb.storage.check_deleted import check_deleted
 from ormdb.storage.check_entries import check_entries
 from ormdb.storage.check_history import check_history, check_index_history
 from ormdb.storage.check_log import check_log, check_log_keys
@@ -89,6 +90,7 @@ def _check_contents(txn: ReadTransaction, layout: Layout, head: Head, findings: 
     for entity in layout.entities.values():
         tally = tallies[entity.name] = check_rows(txn, entity, head, findings)
         check_history(txn, entity, head, tally, findings)
+        check_deleted(txn, entity, findings)
         for index in entity.maintained():
             check_entries(txn, entity, index, tally.entries[index.space.name], findings)
             check_index_history(txn, entity, index, findings)
@@ -118,6 +120,8 @@ def _check_spaces(txn: ReadTransaction, layout: Layout, findings: Findings) -> N
     known = {META.name, CATALOG.name, CHANGES.name, STATISTICS.name}
     for entity in layout.entities.values():
         known |= {entity.rows.name, entity.history.name}
+        if entity.deleted is not None:
+            known |= {entity.deleted.rows.name, entity.deleted.identities.name}
         for index in entity.maintained():
             known |= {index.space.name, index.history.name}
     for name in txn.space_names():

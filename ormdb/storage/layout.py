@@ -112,6 +112,14 @@ class IndexLayout(Multimap):
         return encode_prefix(self.columns, values)
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedSpaces:
+    """Rows that were deleted softly, by the commit that did it, and their identities."""
+
+    rows: Space  # version ∥ row key -> the row
+    identities: Space  # key of the identity -> version ∥ row key
+
+
 @dataclass(slots=True, eq=False)
 class EntityLayout:
     """One entity: its spaces, its codec, and everything that is kept in step with its rows."""
@@ -123,6 +131,8 @@ class EntityLayout:
     fields: dict[str, FieldDef]
     identity: IndexLayout | None
     int_identity_slot: int | None
+    # Where rows are kept that were deleted softly; None where there are none (see `graveyard`).
+    deleted: DeletedSpaces | None = None
     # Those that hold every row, those that hold some of them, and those of tokens.
     indexes: tuple[IndexLayout, ...] = ()
     partial_indexes: tuple[IndexLayout, ...] = ()
@@ -179,6 +189,12 @@ class RelationLayout:
     @property
     def name(self) -> str:
         return self.relation.name
+
+    @property
+    def may_dangle(self) -> bool:
+        """Whether a reader may meet a row whose target is not there: one of a transaction that
+        goes on, or one that was deleted softly and is shown all the same."""
+        return self.is_late or self.source.deleted is not None
 
     @property
     def is_late(self) -> bool:
@@ -253,6 +269,11 @@ def _entity_layout(entity: EntityDef, bundle: SchemaBundle) -> EntityLayout:
         identity=identity,
         int_identity_slot=first.slot if is_int else None,
     )
+    if entity.soft_delete:
+        built.deleted = DeletedSpaces(
+            Space(f"deleted/{entity.id}"),
+            Space(f"deleted_identity/{entity.id}", 2 * ROW_KEY_BYTES),
+        )
     ordered = [index for index in entity.indexes if index.kind == "ordered"]
     built.indexes = tuple(_ordered_index(i, built) for i in ordered if i.condition is None)
     built.partial_indexes = tuple(

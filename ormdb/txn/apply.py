@@ -3,6 +3,7 @@
     Insert   rows built and checked -> identities, uniques, foreign keys probed -> RowWriter
     Update   rows found -> fields set, computed again -> what moved is judged -> RowWriter
     Delete   rows found -> what refers to them is found level by level -> RowWriter
+    Restore  deleted rows found, and those that went with them -> inserted under their row keys
 
 Rows are found by identity, or by a query that is asked once, before anything is
 written (`choose`, `change`).
@@ -35,6 +36,8 @@ from ormdb.ir.mutation import (
     Insert,
     Mutation,
     MutationOutcome,
+    Purge,
+    Restore,
     Update,
     UpdateWhere,
     Upsert,
@@ -59,6 +62,7 @@ from ormdb.txn.draws import Counters, Player, Recorder, Tape
 from ormdb.txn.edges import connect
 from ormdb.txn.ground import Ground, Select
 from ormdb.txn.nest import write_graph
+from ormdb.txn.restoring import purge_rows, restore_rows
 from ormdb.txn.rows import RowBuilder, WriteMoment
 from ormdb.txn.tools import Tools
 from ormdb.txn.upsert import Leaving, upsert_rows
@@ -154,6 +158,10 @@ class Applier:
                 identities, effects = write_graph(ground, mutation, self._create)
             case Connect():
                 return connect(ground, entity, mutation, self._create)
+            case Restore(identities=given):
+                identities = restore_rows(ground, entity, given, self._insert_under)
+            case Purge(before_us=before_us, limit=limit):
+                identities = purge_rows(ground, entity, before_us=before_us, limit=limit)
             case _:
                 assert_never(mutation)
         return MutationOutcome(
@@ -261,7 +269,6 @@ class Applier:
         leaving: Leaving | None = None,
     ) -> list[bytes]:
         probes = self._probes
-        probes.check_rows(entity, rows)
         slot = entity.int_identity_slot
         if slot is not None:
             numbers = [number + ROW_NUMBER_BIAS for number in slot_values(rows, slot)]
@@ -273,6 +280,33 @@ class Applier:
             first = self.counters.take(f"row/{entity.entity.id}", len(rows))
             keys = [row_key(first + i) for i in range(len(rows))]
             probes.unused_row_keys(entity, keys)
+        self._put_built(entity, rows, keys, unresolved, leaving)
+        return keys
+
+    def _insert_under(
+        self,
+        entity: EntityLayout,
+        rows: list[Any],
+        keys: Sequence[bytes],
+        unresolved: dict[str, list[int]],
+    ) -> None:
+        """Insert rows under the row keys that they had."""
+        if entity.int_identity_slot is not None:
+            self._probes.new_row_keys(entity, rows, list(keys))
+        else:
+            self._probes.new_identities(entity, rows)
+        self._put_built(entity, rows, keys, unresolved)
+
+    def _put_built(
+        self,
+        entity: EntityLayout,
+        rows: list[Any],
+        keys: Sequence[bytes],
+        unresolved: dict[str, list[int]] | None,
+        leaving: Leaving | None = None,
+    ) -> None:
+        probes = self._probes
+        probes.check_rows(entity, rows)
         self._deferred.doubt_all(entity, probes.uniques(entity, rows, leaving=leaving))
         for relation in entity.outgoing:
             if relation.mode == "value":
@@ -287,7 +321,6 @@ class Applier:
                 probes.resolve_targets(relation, rows, together=together, unresolved=late)
         self.writer.insert(entity, keys, rows)
         self._deferred.arrived(entity, rows)
-        return keys
 
     def _builder(self, entity: EntityLayout) -> RowBuilder:
         return self._ground.builder(entity)

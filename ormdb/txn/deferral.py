@@ -106,6 +106,24 @@ class Deferred:
             if keys:
                 self._resolve(relation, keys, unresolved=[])
 
+    def look_again(
+        self, relation: RelationLayout, keys: Sequence[bytes], *, may_dangle: bool = False
+    ) -> None:
+        """Look up what rows refer to that were written without it; if the relation is deferred, a
+        row may wait for it.
+
+        Raises:
+          ForeignKeyError: it is not there, and has to be.
+        """
+        for start in range(0, len(keys), limits.DELETE_CHUNK_ROWS):
+            some = keys[start : start + limits.DELETE_CHUNK_ROWS]
+            waits = relation.relation.deferred and not may_dangle
+            unresolved: list[int] | None = [] if waits or may_dangle else None
+            there, values = self._resolve(relation, some, unresolved=unresolved)
+            if waits and unresolved:
+                waited = [value for at in unresolved if (value := values[at]) is not None]
+                self.wait(relation, [there[at] for at in unresolved], waited)
+
     def settle(self) -> None:
         """Check everything, as the commit is about to end.
 
@@ -127,18 +145,21 @@ class Deferred:
 
     def _resolve(
         self, relation: RelationLayout, keys: Sequence[bytes], unresolved: list[int] | None = None
-    ) -> None:
-        """Look up again what rows refer to, those of them that are still there."""
+    ) -> tuple[list[bytes], list[bytes | None]]:
+        """Look up again what rows refer to, those of them that are still there; their keys, and
+        the encoded values of the target of each."""
         entity, txn = relation.source, self._writer.txn
         found = txn.get_many(entity.rows, keys)
         there = [(key, row) for key, row in zip(keys, found, strict=True) if row is not None]
-        keys, before = [key for key, _ in there], [row for _, row in there]
-        rows = self._writer.begun(entity, entity.codec.whole.decode_batch(keys, before))
+        kept, before = [key for key, _ in there], [row for _, row in there]
+        rows = self._writer.begun(entity, entity.codec.whole.decode_batch(kept, before))
         hidden = f"s{relation.relation.slot}"
         led = [getattr(row, hidden) for row in rows] if relation.mode == "slot" else []
         self._probes.forget_target(relation)
-        self._probes.resolve_targets(relation, rows, unresolved=unresolved)
+        values = self._probes.resolve_targets(relation, rows, unresolved=unresolved)
         moved = [at for at, number in enumerate(led) if getattr(rows[at], hidden) != number]
         if moved:
-            keys, before = [keys[at] for at in moved], [before[at] for at in moved]
-            self._writer.replace(entity, keys, before, [rows[at] for at in moved])
+            old = [before[at] for at in moved]
+            new = [rows[at] for at in moved]
+            self._writer.replace(entity, [kept[at] for at in moved], old, new)
+        return kept, values

@@ -3,7 +3,7 @@
     plan        Customer 7, Orders 1 2 3, Lines 10 .. 21 go; 2 Notes refer to nothing
     refused?    not one byte was written yet
     Notes       order -> NULL, checked as any update is, put in chunks
-    the rest    taken away in chunks, entity by entity
+    the rest    taken away in chunks, entity by entity; kept aside where deletes are soft
 
 What is set to NULL has to keep checks, partial unique indexes and references of its own, as any
 update has to.  That is seen chunk by chunk; whoever applies the statement undoes all of it when it
@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ormdb import limits
 from ormdb.ir.value import Value
 from ormdb.pulse import beat
+from ormdb.storage.graveyard import bury
 from ormdb.storage.layout import EntityLayout, RelationLayout
 from ormdb.txn.assign import Assigner
 from ormdb.txn.change import ChangedRows, judge, read_rows, write
@@ -73,7 +74,11 @@ def _carry_out(ground: Ground, plan: DeletePlan) -> None:
             ground.probes.forget_target(relation)
         for part in _chunks(keys):
             beat()
-            ground.writer.remove(entity, part, ground.rows(entity, part))
+            rows = ground.rows(entity, part)
+            if entity.deleted is not None:
+                version, wall_us = ground.writer.version, ground.moment.wall_us
+                bury(ground.txn, entity, part, rows, version=version, wall_us=wall_us)
+            ground.writer.remove(entity, part, rows)
     _set_null(ground, plan)
     for relation, late in plan.late.items():
         for part in _chunks(late):

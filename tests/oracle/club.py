@@ -11,7 +11,8 @@
     Note     identity (id: uuid)           by: int mode to Member; seq: a sequence that is no key
 
 `CLUB` is as declared; `NUMBERED` as the catalog stores it first.  `loose_club` gives its relations
-other ends than restrict, and lets some checks wait for the end of a transaction.
+other ends than restrict, lets some checks wait for the end of a transaction, and some rows be
+deleted softly.
 """
 
 from __future__ import annotations
@@ -198,13 +199,22 @@ def loose_club(number: int) -> SchemaBundle:
         end = draw.choice([end for end in _ENDS if optional or end != "set_null"])
         return replace(relation, on_delete=end, deferred=draw.random() < 0.4)
 
+    relations = tuple(drawn(relation) for relation in CLUB.relations)
+    soft = {name for name in entities if draw.random() < 0.4}
+    relations = tuple(
+        replace(one, on_delete="restrict")
+        if one.on_delete == "cascade" and one.target in soft and one.source not in soft
+        else one
+        for one in relations
+    )
     late = {name for name in ("emails", "one_per_plot", "one_board") if draw.random() < 0.5}
     return replace(
         CLUB,
-        relations=tuple(drawn(relation) for relation in CLUB.relations),
+        relations=relations,
         entities=tuple(
             replace(
                 entity,
+                soft_delete=entity.name in soft,
                 indexes=tuple(replace(i, deferred=i.name in late) for i in entity.indexes),
             )
             for entity in CLUB.entities

@@ -277,6 +277,7 @@ class ClubMachine(RuleBasedStateMachine):
         assert version == self.plain.version + 1
         with self.db.snapshot() as snapshot:
             wall_us = snapshot.head.wall_us
+        self.state = self.state.next_transaction()
         self.plain.commit(self.state, version=version, wall_us=wall_us)
 
     def compare_whole(self, reader: Reader, state: PlainState, as_of: AsOf | None = None) -> None:

@@ -25,6 +25,7 @@ from ormdb.ir.mutation import (
     GraphRow,
     Insert,
     Mutation,
+    Restore,
     Update,
     UpdateWhere,
     Upsert,
@@ -137,6 +138,8 @@ class Moves:
     def mutation(self) -> Mutation:
         """A statement."""
         entity = self._random.choices(ENTITIES, _WEIGHTS)[0]
+        if self._state.buried and self._random.random() < 0.2:
+            return self._restoring()
         kind = self._random.choices("iudUDsg", (5, 4, 2, 3, 1, 3, 1))[0]
         if kind == "i" or not self._state.tables[entity]:
             count = self._random.choice((1, 1, 2, 4))
@@ -160,6 +163,15 @@ class Moves:
         count = self._random.choice((1, 1, 2, 3))
         identities = tuple(self._identity(entity, leaving=True) for _ in range(count))
         return Delete(entity=entity, identities=identities)
+
+    def _restoring(self) -> Restore:
+        """Bring back what was deleted softly."""
+        _, entity, row = self._random.choice(self._state.buried)
+        names = entity_of(self._state.bundle, entity).identity
+        identities = [tuple(row.values[name] for name in names)]
+        if self._is_odd():
+            identities.append(self._identity(entity))
+        return Restore(entity=entity, identities=tuple(identities))
 
     def mutations(self) -> list[Mutation]:
         """A few statements that belong together, each drawn as if it were the first."""
@@ -362,7 +374,7 @@ class Moves:
         return any(
             self._state.sources(relation, row.values)
             for relation in self._state.bundle.relations
-            if relation.target == entity and relation.enforced
+            if relation.target == entity and relation.enforced and relation.on_delete == "restrict"
         )
 
     def _conditions(self, entity: str, index: IndexDef) -> tuple[tuple[str, CompareOp, Value], ...]:

@@ -33,12 +33,12 @@ from ormdb.ir.evaluate import evaluate
 from ormdb.ir.expr import Expr
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.mutation import (
-    Connect,
     Delete,
     DeleteWhere,
     GraphRow,
     Insert,
     Mutation,
+    Restore,
     Update,
     UpdateWhere,
     Upsert,
@@ -99,6 +99,9 @@ class PlainState:
     bundle: SchemaBundle
     tables: dict[str, dict[Identity, PlainRow]]
     counters: dict[str, int] = field(default_factory=dict[str, int])
+    # Rows that were deleted softly, the newest last, with the transaction that did it.
+    buried: tuple[tuple[int, str, PlainRow], ...] = ()
+    transaction: int = 0
 
     @classmethod
     def empty(cls, bundle: SchemaBundle) -> PlainState:
@@ -107,7 +110,14 @@ class PlainState:
     def copy(self) -> PlainState:
         """A state that changes apart from this one."""
         tables = {name: dict(table) for name, table in self.tables.items()}
-        return PlainState(self.bundle, tables, dict(self.counters))
+        counters = dict(self.counters)
+        return PlainState(self.bundle, tables, counters, self.buried, self.transaction)
+
+    def next_transaction(self) -> PlainState:
+        """The same state, as the next transaction finds it."""
+        after = self.copy()
+        after.transaction += 1
+        return after
 
     def rows(self, entity: str) -> list[PlainRow]:
         """Every row, by number."""
@@ -159,7 +169,7 @@ class PlainState:
             given = mutation.rows
         elif isinstance(mutation, Update | UpdateWhere | Upsert):
             given = [mutation.changes, *({name: None} for name, _ in mutation.expressions)]
-        if not isinstance(mutation, Insert | Delete | DeleteWhere | WriteGraph | Connect):
+        if isinstance(mutation, Update | UpdateWhere | Upsert):
             required = {part.name for part in entity.fields if not part.optional}
             if any(mutation.changes.get(name, 0) is None for name in required):
                 raise RefusedError({RequiredError, *_CONSTRAINTS, ValueTypeError, UsageError})
@@ -183,6 +193,8 @@ class PlainState:
                 refused = after._delete(entity, self.found(query))
             case Upsert():
                 refused = after._upsert(entity, mutation)
+            case Restore(identities=identities):
+                refused = after._restore(entity, identities)
             case _:
                 raise AssertionError(f"plain dicts do not know {mutation}")
         refused |= after._broken(self) | self._moved_away(after, mutation)
@@ -371,13 +383,45 @@ class PlainState:
             for row in self.sources(relation, values)
         ]
         for name, identity in going:
-            del self.tables[name][identity]
+            row = self.tables[name].pop(identity)
+            if entity_of(self.bundle, name).soft_delete:
+                self.buried = (*self.buried, (self.transaction, name, row))
         for relation, identity in loose:
             found = self.tables[relation.source].get(identity)
             if found is not None:
                 values = {**found.values, **dict.fromkeys(relation.fields)}
                 _compute(entity_of(self.bundle, relation.source), values)
                 self.tables[relation.source][identity] = PlainRow(found.number, values)
+        return refused
+
+    def _restore(self, entity: EntityDef, identities: Sequence[Identity]) -> set[type[OrmdbError]]:
+        refused: set[type[OrmdbError]] = set()
+        reached: list[tuple[int, str, PlainRow]] = []
+        for identity in dict.fromkeys(identities):
+            found = [
+                one
+                for one in self.buried
+                if one[1] == entity.name and self._identity(entity.name, one[2].values) == identity
+            ]
+            if not found:
+                return {NotFoundError}
+            reached.append(found[-1])
+        for transaction, name, row in reached:  # grows as it is walked
+            for relation in self._incoming(name, "cascade"):
+                wanted = [row.values[part] for part in relation.target_fields]
+                reached += [
+                    one
+                    for one in self.buried
+                    if one[:2] == (transaction, relation.source)
+                    and [one[2].values[part] for part in relation.fields] == wanted
+                    and not any(one is other for other in reached)
+                ]
+        for _, name, row in reached:
+            identity = self._identity(name, row.values)
+            if identity in self.tables[name]:
+                refused.add(UniqueError)
+            self.tables[name][identity] = row
+        self.buried = tuple(one for one in self.buried if not any(one is o for o in reached))
         return refused
 
     def _incoming(self, entity: str, on_delete: str) -> list[RelationDef]:

@@ -444,25 +444,25 @@ def test_features_of_an_entity_are_refused_by_name() -> None:
 
 
 def test_what_a_base_asks_for_is_not_forgotten() -> None:
-    class Ancestor(Entity, abstract=True, soft_delete=True):
+    class Ancestor(Entity, abstract=True, partition_by="id"):
         id: Field[int] = field(identity=True)
 
     class Box(Ancestor):
         pass
 
-    with pytest.raises(UnsupportedError, match="Box: soft delete is not built yet"):
+    with pytest.raises(UnsupportedError, match="Box: partitioning is not built yet"):
         build_bundle([Box])
 
 
 def test_a_mistake_beside_a_later_feature_is_a_mistake() -> None:
-    class Box(Entity, soft_delete=True, colour="red"):
+    class Box(Entity, partition_by="id", colour="red"):
         id: Field[int] = field(identity=True)
 
     assert problems_of(Box) == [
-        "Box: soft delete is not built yet; take soft_delete away",
+        "Box: partitioning is not built yet; take partition_by away",
         (
             "Box: an entity has no option 'colour'; it has name, doc, abstract, __indexes__, "
-            "__checks__"
+            "__checks__, __hooks__, __soft_delete__"
         ),
     ]
 
