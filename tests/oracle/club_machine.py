@@ -41,7 +41,8 @@ from ormdb.session import Reader
 from tests.oracle.clocks import StillClock
 from tests.oracle.club import CLUB
 from tests.oracle.club_moves import ENTITIES, Moves, whole_answer, whole_query
-from tests.oracle.plain import PlainDatabase, PlainState, RefusedError
+from tests.oracle.plain import PlainState, RefusedError
+from tests.oracle.plain_database import PlainDatabase
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 CHUNK_ROWS = 3  # so that loads have several chunks
