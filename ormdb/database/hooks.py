@@ -7,8 +7,8 @@
         after     hooks see both, before and after
 
 Everything happens in a savepoint: an exception undoes the statement, hooks' own writes as well, and
-the transaction goes on to whoever catches it.  Rows that a cascade touches, and rows of a bulk
-load, call no hooks.
+the transaction goes on to whoever catches it.  Rows that a cascade touches, rows that are
+restored, and rows of a bulk load call no hooks.
 
 Invariants (held by tests/unit/database/test_hooks.py):
   1. A statement of an entity without hooks is applied as it is.
@@ -32,6 +32,8 @@ from ormdb.ir.mutation import (
     Insert,
     Mutation,
     MutationOutcome,
+    Purge,
+    Restore,
     Update,
     UpdateWhere,
     Upsert,
@@ -142,6 +144,8 @@ class _Run:
                 return self._graph(mutation)
             case Connect():
                 return self._connect(mutation)
+            case Restore() | Purge():
+                return self.apply(mutation)
 
     def _insert(self, insert: Insert) -> MutationOutcome:
         hooked = self.registry.of(insert.entity)
