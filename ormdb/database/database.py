@@ -29,7 +29,7 @@ from ormdb import limits
 from ormdb.catalog.registry import load_bundle
 from ormdb.clock import Clock
 from ormdb.database.analyzing import AnalysisStatistics, Analyst
-from ormdb.database.deleted import SoftDeletes, Uncovered
+from ormdb.database.deleted import SoftDeletes, uncovered
 from ormdb.database.figures import DatabaseStatistics, count_rows
 from ormdb.database.hooks import HookRegistry
 from ormdb.database.loading import BulkLoad, Progress, Rows
@@ -45,11 +45,10 @@ from ormdb.database.retrying import run_again, transactional
 from ormdb.database.streaming import GraphStream
 from ormdb.database.upkeep import Upkeep
 from ormdb.database.writing import Transaction
-from ormdb.errors import ClosedError, CorruptionError, UsageError
-from ormdb.ir.deletion import DeletePreview
+from ormdb.errors import ClosedError, CorruptionError
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import AsOf, GraphQuery
-from ormdb.ir.mutation import Delete, Mutation, MutationOutcome
+from ormdb.ir.mutation import Mutation, MutationOutcome
 from ormdb.ir.schema import SchemaBundle
 from ormdb.ir.table import TableBlock, TableQuery
 from ormdb.ir.value import RowDict, Value
@@ -173,14 +172,12 @@ class Database(Upkeep, SoftDeletes, ReadQueries, TypedSession):
           HistoryError: `as_of` is in the future or no longer kept.
           LimitError: there are too many deleted rows to show.
         """
-        if include_deleted and as_of is not None:
-            raise UsageError("the past has no deleted rows; leave include_deleted out")
         txn = self._begin_read()
         try:
             head = self._head(txn)
             layout = self._layout_at(txn, head.schema_version)
             if include_deleted:
-                txn = Uncovered(txn, layout, head.version, self._clock)
+                txn = uncovered(txn, layout, head.version, self._clock, as_of=as_of)
             snapshot = Snapshot(
                 txn,
                 head,
@@ -351,13 +348,6 @@ class Database(Upkeep, SoftDeletes, ReadQueries, TypedSession):
         """How the query would be fetched at the newest commit, or as of its own."""
         with self.snapshot(context=context) as snapshot:
             return explain(snapshot.reading(query), query, analyze=analyze)
-
-    def run_delete_preview(
-        self, delete: Delete, *, context: Context | None = None
-    ) -> DeletePreview:
-        """What a delete would do at the newest commit."""
-        with self.snapshot(context=context) as snapshot:
-            return snapshot.run_delete_preview(delete)
 
     # --- writing ------------------------------------------------------------------------------
 

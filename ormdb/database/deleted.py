@@ -1,4 +1,4 @@
-"""What an open database offers for rows that were deleted softly: to list, show and purge them.
+"""What an open database offers around deletes, above all for rows that were deleted softly.
 
     db.deleted(Customer)                            the newest first: row, when, by which commit
     db.snapshot(include_deleted=True)               reads as if nothing had been deleted softly
@@ -20,7 +20,9 @@ from ormdb import limits
 from ormdb.clock import Clock
 from ormdb.database.reading import Snapshot
 from ormdb.errors import LimitError, UsageError
-from ormdb.ir.mutation import Mutation, MutationOutcome, Purge
+from ormdb.ir.deletion import DeletePreview
+from ormdb.ir.graph import AsOf
+from ormdb.ir.mutation import Delete, Mutation, MutationOutcome, Purge
 from ormdb.model.declaration import entity_name
 from ormdb.model.entity import Entity
 from ormdb.model.objects import row_object
@@ -116,6 +118,13 @@ class SoftDeletes(ABC):
                 count += gone
         return count
 
+    def run_delete_preview(
+        self, delete: Delete, *, context: Context | None = None
+    ) -> DeletePreview:
+        """What a delete would do at the newest commit."""
+        with self.snapshot() as snapshot:
+            return snapshot.run_delete_preview(delete, context=context)
+
     @abstractmethod
     def run_mutations(
         self, mutations: Sequence[Mutation], *, context: Context | None = None
@@ -125,6 +134,20 @@ class SoftDeletes(ABC):
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """A reader that keeps seeing one commit."""
+
+
+def uncovered(
+    txn: ReadTransaction, layout: Layout, version: int, clock: Clock, *, as_of: AsOf | None
+) -> ReadTransaction:
+    """What a snapshot with deleted rows reads through.
+
+    Raises:
+      UsageError: it would be one of the past.
+      LimitError: there are too many to show.
+    """
+    if as_of is not None:
+        raise UsageError("the past has no deleted rows; leave include_deleted out")
+    return Uncovered(txn, layout, version, clock)
 
 
 class Uncovered(OverlayTransaction):
