@@ -90,6 +90,7 @@ def check_history(
     *,
     totals: Mapping[Hashable, int] | None = None,
     real_time: bool = True,
+    aborted_reads: bool = False,
 ) -> list[Finding]:
     """Everything wrong with a history; nothing if it is strictly serializable.
 
@@ -99,10 +100,16 @@ def check_history(
         reads of a key have to agree with the first.
       real_time: whether an order has to agree with the clock; without it the question is whether
         the history is serializable.
+      aborted_reads: whether what aborted transactions saw has to be explained as well, as ormdb
+        promises: each sees one snapshot, however it ends.
     """
     transactions = history.transactions
     counts = _who_counts(transactions)
-    evidence = Evidence(transactions, counts, Graph(len(transactions)))
+    reads = [
+        counted or (aborted_reads and each.outcome == "aborted")
+        for counted, each in zip(counts, transactions, strict=True)
+    ]
+    evidence = Evidence(transactions, counts, reads, Graph(len(transactions)))
     _take_all(evidence, totals or {})
     if real_time:
         connect_real_time(evidence)
@@ -152,16 +159,15 @@ def _take_all(evidence: Evidence, totals: Mapping[Hashable, int]) -> None:
     for number, each in enumerate(evidence.transactions):
         operations = each.operations
         present = {_GROUPS[operation[0]] for operation in operations}
-        if not evidence.counts[number]:
-            if each.outcome == "aborted":
-                for group, kind in kinds:
-                    if group in present:
-                        kind.take_undone(number, operations)
-            continue
+        is_undone = not evidence.counts[number]
         for group, kind in kinds:
-            if group in present:
-                kind.take(number, operations)
-        if "total" in present:
+            if group not in present:
+                continue
+            if is_undone and each.outcome == "aborted":
+                kind.take_undone(number, operations)
+            if evidence.reads[number]:
+                kind.take(number, operations, is_undone=is_undone)
+        if evidence.reads[number] and "total" in present:
             _add_up(evidence, number, expected)
     for _, kind in kinds:
         kind.connect()

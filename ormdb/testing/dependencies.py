@@ -58,6 +58,7 @@ class Evidence:
 
     transactions: Sequence[Transaction]
     counts: Sequence[bool]  # which of them have committed, as far as anybody can tell
+    reads: Sequence[bool]  # whose reads have to be explained
     graph: Graph
     faults: list[Fault] = field(default_factory=list[Fault])
 
@@ -80,21 +81,25 @@ class Lists:
         self._passing: set[Place] = set()
         self._reads: dict[Key, list[tuple[int, tuple[Hashable, ...]]]] = defaultdict(list)
 
-    def take(self, number: int, operations: Sequence[Operation]) -> None:
-        """Take the operations of a transaction that counts."""
+    def take(
+        self, number: int, operations: Sequence[Operation], *, is_undone: bool = False
+    ) -> None:
+        """Take the operations of a transaction; of one that is undone only its reads count."""
         seen: dict[Key, tuple[Hashable, ...]] = {}  # as it has to see the list now
         own: dict[Key, list[Hashable]] = {}
         for kind, key, value in operations:
             if kind == "append":
-                written = self._writers[key]
-                if value in written:
-                    self._twice(key, value, written[value], number)
-                written[value] = number
                 mine = own.get(key)
+                if not is_undone:
+                    written = self._writers[key]
+                    if value in written:
+                        self._twice(key, value, written[value], number)
+                    written[value] = number
+                    if mine is not None:
+                        self._passing.add((key, mine[-1]))
                 if mine is None:
                     own[key] = [value]
                 else:
-                    self._passing.add((key, mine[-1]))
                     mine.append(value)
                 if key in seen:
                     seen[key] += (value,)
@@ -251,14 +256,16 @@ class Registers:
         self._reads: dict[Key, dict[Hashable, list[int]]] = defaultdict(dict)
         self._follows: dict[Key, dict[Hashable, Hashable]] = defaultdict(dict)
 
-    def take(self, number: int, operations: Sequence[Operation]) -> None:
-        """Take the operations of a transaction that counts."""
+    def take(
+        self, number: int, operations: Sequence[Operation], *, is_undone: bool = False
+    ) -> None:
+        """Take the operations of a transaction; of one that is undone only its reads count."""
         now: dict[Key, Hashable] = {}
         read: dict[Key, Hashable] = {}
         wrote: dict[Key, Hashable] = {}
         for kind, key, value in operations:
             if kind == "write":
-                if key in wrote:
+                if key in wrote and not is_undone:
                     self._passing[key, wrote[key]] = number
                 wrote[key] = now[key] = value
             elif kind == "read":
@@ -268,7 +275,7 @@ class Registers:
                     continue
                 now[key] = read[key] = value
                 self._reads[key].setdefault(value, []).append(number)
-        for key, value in wrote.items():
+        for key, value in () if is_undone else wrote.items():
             written = self._writers[key]
             first = written.get(value)
             if first is not None:
@@ -345,15 +352,19 @@ class Sets:
         self._reads: dict[Key, list[tuple[int, frozenset[Hashable], set[Hashable]]]]
         self._reads = defaultdict(list)
 
-    def take(self, number: int, operations: Sequence[Operation]) -> None:
-        """Take the operations of a transaction that counts."""
+    def take(
+        self, number: int, operations: Sequence[Operation], *, is_undone: bool = False
+    ) -> None:
+        """Take the operations of a transaction; of one that is undone only its reads count."""
         mine: dict[Key, dict[Hashable, bool]] = {}  # whether it has to be a member now
         for kind, key, value in operations:
             if kind == "add":
-                self._once(self._added[key], "added", (key, value), number)
+                if not is_undone:
+                    self._once(self._added[key], "added", (key, value), number)
                 mine.setdefault(key, {})[value] = True
             elif kind == "remove":
-                self._once(self._removed[key], "removed", (key, value), number)
+                if not is_undone:
+                    self._once(self._removed[key], "removed", (key, value), number)
                 mine.setdefault(key, {})[value] = False
             elif kind == "members":
                 own = mine.setdefault(key, {})
@@ -462,7 +473,7 @@ def in_real_time(
 
 def connect_real_time(evidence: Evidence) -> None:
     """Draw an edge to everybody from those who had ended before."""
-    numbers = [number for number, does in enumerate(evidence.counts) if does]
+    numbers = [number for number, does in enumerate(evidence.reads) if does]
     reason = reason_of(REAL_TIME, evidence.graph.number_of(None))
     put = evidence.graph.put
     for first, second in in_real_time(evidence.transactions, numbers):

@@ -179,7 +179,10 @@ def run_plan(
     schedule: Sequence[int] = (),
     together: int = TOGETHER,
 ) -> Run:
-    """Run scripts in turns: as a schedule says, then as chance does, else one after the other."""
+    """Run scripts in turns: as a schedule says, then as chance does, else one after the other.
+
+    What aborted transactions saw has to be explained as well as what the others did.
+    """
     recorder = Recorder(Ticks())
     waiting = {script.number: script for script in plan.scripts}
     players: dict[int, Player] = {}
@@ -210,7 +213,7 @@ def run_plan(
         while not player.is_done:
             told.append(player.turn())
     history = recorder.history()
-    findings = check_history(history, totals=plan.totals)
+    findings = check_history(history, totals=plan.totals, aborted_reads=True)
     return Run(history=history, schedule=tuple(taken), findings=tuple(findings), told=tuple(told))
 
 

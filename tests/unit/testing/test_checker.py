@@ -270,6 +270,44 @@ def test_what_an_unknown_transaction_wrote_may_be_seen_or_not() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("write", "other", "saw", "missed"),
+    [
+        (("append", "x", 1), ("append", "y", 1), ("read_list", "x", (1,)), ("read_list", "y", ())),
+        (("write", "x", 1), ("write", "y", 1), ("read", "x", 1), ("read", "y", None)),
+        (
+            ("add", "x", 1),
+            ("add", "y", 1),
+            ("members", "x", frozenset({1})),
+            ("members", "y", NOBODY),
+        ),
+    ],
+)
+def test_what_an_aborted_transaction_saw_is_explained_if_that_is_asked(
+    write: Any, other: Any, saw: Any, missed: Any
+) -> None:
+    transactions = [transaction(write, other), transaction(saw, missed, end="aborted")]
+    assert anomalies(*transactions, aborted_reads=True) == ["G-single"]
+    assert not anomalies(*transactions)
+
+
+def test_what_an_aborted_transaction_wrote_itself_explains_what_it_saw() -> None:
+    assert not anomalies(
+        transaction(
+            ("append", "x", 1),
+            ("append", "x", 2),
+            ("read_list", "x", (1, 2)),
+            ("write", "r", 1),
+            ("read", "r", 1),
+            ("add", "s", 1),
+            ("members", "s", frozenset({1})),
+            end="aborted",
+        ),
+        transaction(("read_list", "x", ()), ("read", "r", None), ("members", "s", NOBODY)),
+        aborted_reads=True,
+    )
+
+
 def test_a_finding_names_the_anomaly_the_transactions_and_the_keys() -> None:
     (found,) = check_history(
         history(
