@@ -14,6 +14,7 @@ from ormdb.testing.history import History
 from ormdb.testing.playground import SCHEMA, STEPS, TOTALS
 from ormdb.testing.scheduler import explore, run_plan
 from ormdb.testing.workloads import (
+    Durability,
     draw_plan,
     open_playground,
     run_processes,
@@ -58,8 +59,9 @@ def test_what_is_validated_by_walks_is_strictly_serializable(
 def test_transactions_of_threads_are_strictly_serializable(box: Box, tmp_path: Path) -> None:
     committed = 0
     for seed in box.seeds():
-        path = ":memory:" if seed % 2 else str(tmp_path / f"{seed}.ormdb")
-        with ormdb.open(path, schema=SCHEMA, durability="none", statistics="manual") as db:
+        path = ":memory:" if seed % 3 == 0 else str(tmp_path / f"{seed}.ormdb")
+        durability: Durability = "full" if seed % 3 == 1 else "none"  # groups form at each sync
+        with ormdb.open(path, schema=SCHEMA, durability=durability, statistics="manual") as db:
             history = run_threads(db, seed=seed, threads=6, transactions=100)
             assert_serializable(history)
             assert db.check(deep=True).is_clean
