@@ -29,6 +29,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from ormdb.database.database import Database
 from ormdb.errors import OrmdbError
+from ormdb.ir.graph import GraphQuery
+from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import Durability
 from ormdb.storage.views import Span
 
@@ -127,6 +129,7 @@ def look_at(
         yield from _check(db)
         yield from _ask(workload, db)
         if given["goes_on"]:
+            yield from _fold(db)
             workload.go_on(db)
             yield from _check(db)
 
@@ -146,6 +149,29 @@ def _compare(db: Database, truth: dict[int, Digests], version: int) -> Iterator[
 def _check(db: Database) -> Iterator[Problem]:
     for problem in db.check(deep=True).problems[:3]:
         yield "damage", f"{problem.kind}: {problem.sentence}"
+
+
+def _fold(db: Database) -> Iterator[Problem]:
+    """The oldest rows that are kept, and every change since, have to give the rows of now."""
+    horizon = db.statistics().horizon
+    rows = _rows_of(db, horizon)
+    for change in db.changes(since=horizon, images=True):
+        key = change.entity, change.identity
+        if rows.pop(key, None) != change.before:
+            yield "damage", f"change {change.kind} of {key} by commit {change.version} met another"
+        if change.after is not None:
+            rows[key] = change.after
+    if rows != _rows_of(db, db.version):
+        yield "damage", f"the log from commit {horizon} on does not lead to the rows of now"
+
+
+def _rows_of(db: Database, version: int) -> dict[tuple[str, tuple[Value, ...]], RowDict]:
+    with db.snapshot(as_of=version) as snapshot:
+        return {
+            (entity.name, tuple(row[part] for part in entity.identity)): row
+            for entity in snapshot.schema.entities
+            for row in snapshot.run_fetch(GraphQuery(entity=entity.name)).dicts()
+        }
 
 
 def _ask(workload: CrashWorkload, db: Database) -> Iterator[Problem]:

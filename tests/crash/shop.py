@@ -1,9 +1,10 @@
 """A shop whose commits keep a few truths, for the crash explorer to look at.
 
 Every commit leaves: what a customer has spent is the sum of that customer's orders, found from
-either side; no two customers share an address; there are as many orders as the shop says.  Between
-them the commits insert, update, delete, let unique values change hands, load in bulk, drop old
-versions, and make the file outgrow its memory map.
+either side; no two customers share an address; there are as many orders as the shop says, and as
+many lines as the orders say.  Between them the commits insert, update, delete, delete what hangs on
+the deleted through two relations and a chain, set vouchers free, let unique values change hands,
+load in bulk, drop old versions, and make the file outgrow its memory map.
 """
 
 from __future__ import annotations
@@ -48,9 +49,28 @@ class Order(Entity):
     code: Field[str | None] = field(unique=True)
     paid: Field[bool]
     note: Field[str]
+    line_count: Field[int]
     customer: One[Customer] = one()
+    lines: Many[Line] = many(inverse="order")
+    vouchers: Many[Voucher] = many(inverse="order")
 
     __indexes__ = (index("paid", "total", where="not paid"),)
+
+
+class Line(Entity):
+    """What an order is of; deleted with it."""
+
+    code: Field[str] = field(identity=True)
+    order: One[Order] = one(on_delete="cascade")
+    part_of: One[Line | None] = one(on_delete="cascade")
+    parts: Many[Line] = many(inverse="part_of")
+
+
+class Voucher(Entity):
+    """What an order was paid with; free again when that is deleted."""
+
+    code: Field[str] = field(identity=True)
+    order: One[Order | None] = one(on_delete="set_null", unique=True)
 
 
 class Picture(Entity):
@@ -59,7 +79,7 @@ class Picture(Entity):
     owner: One[Customer | None] = one(enforced=False)
 
 
-SCHEMA = (Shop, Customer, Order, Picture)
+SCHEMA = (Shop, Customer, Order, Line, Voucher, Picture)
 
 
 class ShopWorkload:
@@ -118,7 +138,11 @@ class ShopWorkload:
             assert not db.exists(Customer.all()), "there are customers and no shop"
             return
         customers = list(db.fetch(Customer.all().include(Customer.orders)))
-        orders = list(db.fetch(Order.all().include(Order.customer)))
+        orders = list(db.fetch(Order.all().include(Order.customer, Order.lines)))
+        for order in orders:
+            assert len(order.lines) == order.line_count, f"{order.id} has {len(order.lines)} lines"
+        count = sum(order.line_count for order in orders)
+        assert db.count(Line.all()) == count, f"there are other lines than {count}"
         assert len(customers) == CUSTOMERS, f"{len(customers)} customers"
         assert len({c.email for c in customers}) == CUSTOMERS, "two customers share an address"
         assert shop.orders == len(orders), f"{len(orders)} orders, and the shop says {shop.orders}"
@@ -146,9 +170,15 @@ def _place(txn: Transaction, number: int, pick: random.Random) -> None:
             code=f"code {number % 20}" if number < 20 else None,
             paid=False,
             note=note,
+            line_count=(lines := pick.randrange(4)),
             customer=Customer.key(name),
         )
     )
+    for line in range(lines):
+        whole = Line.key(f"{number}/{line - 1}") if line else None
+        txn.insert(Line(code=f"{number}/{line}", order=Order.key(number), part_of=whole))
+    if pick.random() < 0.4:
+        txn.insert(Voucher(code=f"v{number}", order=Order.key(number)))
     txn.update(customer, Customer.spent.to(customer.spent + total))
 
 

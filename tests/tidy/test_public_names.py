@@ -10,6 +10,7 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Assignment",
         "Change",
         "Cancellation",
+        "Change",
         "Column",
         "Context",
         "Database",

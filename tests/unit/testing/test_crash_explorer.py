@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import ormdb
 from ormdb import Database, Entity, Field, field
+from ormdb.database.changes import Change
 from ormdb.storage.engine import Durability
-from ormdb.testing.crash_child import digests
+from ormdb.testing.crash_child import digests, look_at
 from ormdb.testing.crash_explorer import CrashExplorer, Journal
 from tests.crash.tools import require
 
@@ -70,6 +75,27 @@ def test_a_state_that_kills_is_reported_and_the_others_are_looked_at(tmp_path: P
     died = next(problem for problem in report.problems if problem.kind == "died")
     assert "SIGKILL" in died.words
     assert "seed 0" in str(died)
+
+
+def test_a_log_that_does_not_lead_to_the_rows_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "notes.ormdb")
+    with Notes().open(path, durability="full") as db:
+        db.insert(Note(id=1, text="one"))
+        db.update(Note.key(1), Note.text.to("two"))
+        truth = {version: digests(db, version) for version in (1, 2, 3)}
+    given = {"path": path, "acknowledged": 3, "begun": 0, "goes_on": True}
+    assert list(look_at(Notes(), truth, given)) == []
+    with Notes().open(path, durability="full") as db:
+        truth[4] = digests(db, 4)  # it went on
+    told = Database.changes
+
+    def all_but_one(db: Database, **how: Any) -> Iterator[Change]:
+        return (change for change in told(db, **how) if change.version != 2)
+
+    monkeypatch.setattr(Database, "changes", all_but_one)
+    assert {kind for kind, _ in look_at(Notes(), truth, {**given, "begun": 1})} == {"damage"}
 
 
 def test_what_is_noted_of_a_version_is_what_it_gives_later(tmp_path: Path) -> None:
