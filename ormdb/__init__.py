@@ -9,7 +9,7 @@ What is listed in `__all__` is public; every module below is private by conventi
 from __future__ import annotations
 
 from ormdb import errors
-from ormdb.database.changes import Change
+from ormdb.database.changes import RowChange
 from ormdb.database.database import Database
 from ormdb.database.figures import DatabaseStatistics
 from ormdb.database.maintenance import restore
@@ -59,7 +59,6 @@ __all__ = [
     "Assignment",
     "Change",
     "Cancellation",
-    "Change",
     "Column",
     "Context",
     "Database",
@@ -81,6 +80,7 @@ __all__ = [
     "PreparedTable",
     "Query",
     "Result",
+    "RowChange",
     "SchemaBundle",
     "Snapshot",
     "Stream",

@@ -49,7 +49,7 @@ _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class RowChange:
     """What one commit did to one row.
 
     `before` and `after` are the row as dicts by field, where images were asked for: an insert has
@@ -74,7 +74,7 @@ def changes_since(
     since: int,
     entity: str | None,
     images: bool,
-) -> Iterator[Change]:
+) -> Iterator[RowChange]:
     """Every change of the commits after `since`, up to the newest one at the beginning.
 
     Raises:
@@ -94,7 +94,7 @@ def changes_since(
 
 def _read(
     engine: Engine, layout_at: LayoutAt, teller: _Teller, done: int, newest: int
-) -> Iterator[Change]:
+) -> Iterator[RowChange]:
     while done < newest:
         txn = engine.begin_read()
         try:
@@ -135,7 +135,7 @@ class _Teller:
         self._images = images
         self._rows: dict[tuple[int, str], _Rows] = {}
 
-    def tell(self, txn: ReadTransaction, chunk: LogChunk) -> Iterator[Change]:
+    def tell(self, txn: ReadTransaction, chunk: LogChunk) -> Iterator[RowChange]:
         assert self.layout is not None
         for changes in chunk.entry.changes:
             entity = self.layout.by_id.get(changes.entity_id)
@@ -155,7 +155,7 @@ class _Teller:
         entity: EntityLayout,
         op: Op,
         keys: Sequence[bytes],
-    ) -> Iterator[Change]:
+    ) -> Iterator[RowChange]:
         entry = chunk.entry
         rows = self._rows_of(entity)
         is_named_by_key = entity.int_identity_slot is not None
@@ -172,7 +172,7 @@ class _Teller:
         told_after = rows.dicts(after) if self._images and after else [None] * len(keys)
         named = after or before
         for i, key in enumerate(keys):
-            yield Change(
+            yield RowChange(
                 version=entry.version,
                 at=at,
                 principal=entry.principal,

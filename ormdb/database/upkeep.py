@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from ormdb.database.analyzing import Analyst
 from ormdb.database.archiving import ArchiveOutcome, write_archive
-from ormdb.database.changes import Change, changes_since
+from ormdb.database.changes import RowChange, changes_since
 from ormdb.database.maintenance import (
     CompactOutcome,
     ReclaimOutcome,
@@ -84,7 +84,7 @@ class Upkeep(ABC):
 
     def changes(
         self, *, since: int, entity: str | type[Entity] | None = None, images: bool = False
-    ) -> Iterator[Change]:
+    ) -> Iterator[RowChange]:
         """What the commits after version `since` did to rows, in order, up to the newest one now.
 
         Args:

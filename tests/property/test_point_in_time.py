@@ -15,7 +15,7 @@ import pytest
 import ormdb
 from ormdb import Database, Entity, Field
 from ormdb import field as declare
-from ormdb.database.changes import Change
+from ormdb.database.changes import RowChange
 from ormdb.ir.graph import GraphQuery
 from ormdb.ir.value import RowDict, Value
 from ormdb.storage.engine import Engine, Item, Space
@@ -92,7 +92,7 @@ def state_of(db: Database) -> State:
     return state
 
 
-def folded(state: State, changes: Iterable[Change]) -> State:
+def folded(state: State, changes: Iterable[RowChange]) -> State:
     """A state after some changes, each of which has to meet what it says was there before."""
     after = dict(state)
     for change in changes:

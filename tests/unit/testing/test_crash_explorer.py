@@ -13,7 +13,7 @@ import pytest
 
 import ormdb
 from ormdb import Database, Entity, Field, field
-from ormdb.database.changes import Change
+from ormdb.database.changes import RowChange
 from ormdb.storage.engine import Durability
 from ormdb.testing.crash_child import digests, look_at
 from ormdb.testing.crash_explorer import CrashExplorer, Journal
@@ -91,7 +91,7 @@ def test_a_log_that_does_not_lead_to_the_rows_is_found(
         truth[4] = digests(db, 4)  # it went on
     told = Database.changes
 
-    def all_but_one(db: Database, **how: Any) -> Iterator[Change]:
+    def all_but_one(db: Database, **how: Any) -> Iterator[RowChange]:
         return (change for change in told(db, **how) if change.version != 2)
 
     monkeypatch.setattr(Database, "changes", all_but_one)
