@@ -95,7 +95,7 @@ def test_a_sound_file_gives_the_judge_nothing_to_complain_of(sound: Sound, tmp_p
     assert told.lines.keys() == {"open", "checked"}
 
 
-@pytest.mark.soak(seconds=60, cases_min=1_000)
+@pytest.mark.soak(seconds=75, cases_min=1_000)
 def test_a_damaged_file_gives_right_rows_or_a_typed_error(
     box: Box, sound: Sound, tmp_path: Path
 ) -> None:
