@@ -11,12 +11,14 @@ from __future__ import annotations
 from ormdb import errors
 from ormdb.database.changes import RowChange
 from ormdb.database.database import Database
+from ormdb.database.deleted import DeletedRow
 from ormdb.database.figures import DatabaseStatistics
 from ormdb.database.maintenance import restore
 from ormdb.database.opening import open_database as open  # noqa: A004  # as in gzip.open, shelve.open
 from ormdb.database.reading import Snapshot
 from ormdb.database.writing import Transaction
 from ormdb.errors import OrmdbError
+from ormdb.ir.deletion import DeletePreview
 from ormdb.ir.explanation import Explanation
 from ormdb.ir.graph import FanoutBudget
 from ormdb.ir.schema import SchemaBundle
@@ -63,6 +65,8 @@ __all__ = [
     "Context",
     "Database",
     "DatabaseStatistics",
+    "DeletePreview",
+    "DeletedRow",
     "Entity",
     "Explanation",
     "FanoutBudget",

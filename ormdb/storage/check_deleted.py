@@ -3,7 +3,7 @@
     deleted/3            9 ∥ 7 -> time, row, seal     intact, and found by its identity
     deleted_identity/3   7 -> 9 ∥ 7                   as many as there are rows
 
-Invariants (held by tests/unit/storage/test_check.py):
+Invariants (held by tests/unit/storage/test_check_deleted.py):
   1. A row that could not be restored is reported.
 """
 

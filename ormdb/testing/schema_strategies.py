@@ -123,12 +123,24 @@ class _Drawing:
             self._relation(self._one_of(self._drafts), self._one_of(self._drafts))
         if self._flag():
             self._through(taken)
+        soft = self._soft()
         return SchemaBundle(
-            entities=tuple(map(self._entity, self._drafts)),
+            entities=tuple(
+                replace(self._entity(draft), soft_delete=draft.name in soft)
+                for draft in self._drafts
+            ),
             relations=tuple(self._relations),
             throughs=tuple(self._throughs),
             doc=self._draw(docs()),
         )
+
+    def _soft(self) -> set[str]:
+        """The entities that are deleted softly: what goes with one of them is one of them."""
+        soft = {draft.name for draft in self._drafts if self._flag()}
+        ends = [(one.source, one.target) for one in self._relations if one.on_delete == "cascade"]
+        while hard := {target for source, target in ends if source not in soft} & soft:
+            soft -= hard
+        return soft
 
     # To build a strategy costs more than to draw from it, so all that are drawn from are kept.
 

@@ -14,6 +14,8 @@ PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
         "Context",
         "Database",
         "DatabaseStatistics",
+        "DeletePreview",
+        "DeletedRow",
         "Entity",
         "Explanation",
         "FanoutBudget",

@@ -11,6 +11,8 @@ from ormdb import (
     Change,
     Column,
     Database,
+    DeletedRow,
+    DeletePreview,
     Explanation,
     Key,
     Order,
@@ -237,6 +239,20 @@ def tidy(change: Change[Flight]) -> None:
 def flies(flight: Flight) -> None:
     """A validator sees a row."""
     assert_type(flight.dep_delay, int | None)
+
+
+def deletes(db: Database, airport: Airport) -> None:
+    """What may be asked and said around a delete."""
+    assert_type(db.delete_preview(airport, Airport.key("JFK")), DeletePreview)
+    assert_type(db.delete_preview(airport).deleted["Flight"], int)
+    db.delete(airport, Flight.key(3), budget=100)
+    assert_type(db.delete_where(Flight.where(Flight.id > 3), budget=9), int)
+    assert_type(db.deleted(Airport), list[DeletedRow[Airport]])
+    assert_type(db.deleted(Airport, limit=3)[0].row, Airport)
+    assert_type(db.deleted(Airport)[0].deleted_at, datetime)
+    db.restore(airport, Flight.key(3))
+    assert_type(db.purge(Airport, Flight, older_than=timedelta(days=30)), int)
+    assert_type(db.snapshot(include_deleted=True).get(Airport, "JFK"), Airport | None)
 
 
 def hooks(db: Database) -> None:

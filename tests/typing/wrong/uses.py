@@ -156,6 +156,8 @@ def sessions(db: TypedSession) -> None:
     db.connect(airport, Airport.visitors, airport)  # wrong: a target of another entity
     db.connect(flight, Airport.visitors, Plane.key("N1"))  # wrong: a relation of another entity
     db.insert({"faa": "JFK"})  # wrong: a dict instead of an object
+    db.restore("JFK")  # wrong: an identity without its entity
+    db.delete(airport, budget="9")  # wrong: a budget that is no number
     db.delete("JFK")  # wrong: an identity without its entity
     db.update(Engine.JET)  # wrong: no row at all
 
@@ -168,3 +170,4 @@ class Bad(Entity):
     option: Field[int] = field(soft=True)  # wrong: an unknown option
     kind: Field[int] = many(inverse="x")  # wrong: the maker of another marker
     both: One[Airport] = one(on_delete="explode")  # wrong: an unknown action
+    late: One[Airport] = one(deferred="commit")  # wrong: neither True nor False
