@@ -350,6 +350,26 @@ class _TupleKind:
         return tuple([unpack(part, depth) for part in plain])
 
 
+@dataclass(frozen=True, slots=True)
+class _FixedKind:
+    """A tuple with a place for each of its parts."""
+
+    places: tuple[_Kind, ...]
+
+    def pack(self, item: Any, depth: int) -> Any:
+        if not isinstance(item, tuple) or len(parts := _parts(item)) != len(self.places):
+            raise ValueTypeError(f"{show_value(item)} is not a tuple of {len(self.places)}")
+        return [kind.pack(part, depth) for kind, part in zip(self.places, parts, strict=True)]
+
+    def unpack(self, plain: Any, depth: int) -> Any:
+        if not _is_list(plain) or len(plain) != len(self.places):
+            raise ProtocolError(
+                f"{show_value(plain)} stands where a list of {len(self.places)} belongs"
+            )
+        pairs = zip(self.places, plain, strict=True)
+        return tuple([kind.unpack(part, depth) for kind, part in pairs])
+
+
 class _RowKind:
     """A dict of values by field name."""
 
@@ -466,6 +486,8 @@ def _kind_of(hint: Any) -> _Kind:
         return _ChoiceKind(arguments)
     if origin is dict:
         return _RowKind()
+    if origin is tuple and Ellipsis not in arguments:
+        return _FixedKind(tuple(map(_kind_of, arguments)))
     if origin in {tuple, Sequence}:
         return _TupleKind(_kind_of(arguments[0]))
     if origin in {typing.Union, types.UnionType}:
@@ -493,6 +515,10 @@ def _union_kind(members: tuple[Any, ...]) -> _Kind:
 
 def _is_list(item: Any) -> TypeGuard[list[Any]]:
     return isinstance(item, list)
+
+
+def _parts(item: Any) -> tuple[Any, ...]:
+    return tuple(item)
 
 
 def _is_dict(item: Any) -> TypeGuard[dict[Any, Any]]:

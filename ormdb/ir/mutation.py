@@ -140,8 +140,8 @@ class WriteGraph:
 
     @property
     def entity(self) -> str:
-        """Of which entity the first row is."""
-        return self.rows[0].entity
+        """Of which entity the first row is; "" of a graph without rows."""
+        return self.rows[0].entity if self.rows else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

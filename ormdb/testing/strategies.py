@@ -530,6 +530,8 @@ def _of_hint(hint: Any, depth: int) -> Strategy:
         return st.sampled_from(arguments)
     if origin is dict:
         return st.dictionaries(texts(10), constants(), max_size=3)
+    if origin is tuple and Ellipsis not in arguments:
+        return st.tuples(*(_of_hint(each, depth - 1) for each in arguments))
     if origin in {tuple, Sequence}:
         if depth <= 0 and _nests(arguments[0]):
             return st.just(())

@@ -135,6 +135,8 @@ class Applier:
             self._ground.moment = self._moment = live
 
     def _applied(self, mutation: Mutation) -> MutationOutcome:
+        if isinstance(mutation, WriteGraph) and not mutation.rows:
+            return MutationOutcome(entity="", identities=())
         ground, entity = self._ground, self._entity(mutation.entity)
         effects: Sequence[Effect] = ()
         match mutation:

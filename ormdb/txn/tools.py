@@ -24,7 +24,7 @@ from ormdb import limits
 from ormdb.catalog.declared import own_fields
 from ormdb.clock import Clock
 from ormdb.ir.expr import Expr, Literal
-from ormdb.ir.expression_type import coerce_literals, paths_in, walk
+from ormdb.ir.expression_type import check_size, coerce_literals, paths_in, walk
 from ormdb.ir.value import Type
 from ormdb.storage.expressions import RowExpression, compile_violations
 from ormdb.storage.layout import EntityLayout, Layout
@@ -101,6 +101,7 @@ class Tools:
         Raises:
           QueryError: it does not fit the fields, or the type.
         """
+        check_size(expr)  # whoever looks it up walks through it
         # Numbers of different classes are equal, and so are the nodes that hold them.
         spelt = tuple(repr(node.value) for node in walk(expr) if isinstance(node, Literal))
         key = entity.name, kind, expr, spelt

@@ -221,6 +221,15 @@ def test_rows_that_lead_in_a_circle_are_refused(db: Database) -> None:
     )
     with pytest.raises(QueryError, match="row 0 of the graph, a Step, leads back to itself"):
         db.run_mutations([circle])
+    assert db.run_mutations([WriteGraph(rows=())])[0].identities == ()
+    wrong = WriteGraph(
+        rows=(
+            GraphRow(entity="Movie", values={"title": "x"}),
+            GraphRow(entity="Cast", values={}, links=(("person", 0), ("movie", 0))),
+        )
+    )
+    with pytest.raises(QueryError, match="leads to a Person; row 0 of the graph is none"):
+        db.run_mutations([wrong])
 
 
 def test_a_saved_graph_changes_what_is_there(db: Database) -> None:

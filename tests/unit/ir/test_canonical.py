@@ -15,9 +15,19 @@ import pytest
 from ormdb import limits
 from ormdb.errors import LimitError, ProtocolError, ValueRangeError, ValueTypeError
 from ormdb.ir.canonical import decode_node, encode_node, node_classes, signature
-from ormdb.ir.expr import And, Compare, FieldRef, Literal, Not
+from ormdb.ir.expr import And, Arithmetic, Compare, FieldRef, Literal, Not
 from ormdb.ir.graph import GraphQuery, Include, Page
-from ormdb.ir.mutation import Insert
+from ormdb.ir.mutation import (
+    Connect,
+    DeleteWhere,
+    GraphRow,
+    Insert,
+    MutationOutcome,
+    Update,
+    UpdateWhere,
+    Upsert,
+    WriteGraph,
+)
 from ormdb.ir.result import EdgeBlock
 from ormdb.ir.schema import FieldDef, IndexDef, IndexField
 from ormdb.ir.value import IntType
@@ -220,3 +230,58 @@ def test_a_field_added_with_a_default_leaves_old_bytes_as_they_are() -> None:
     # What a later version adds is absent from the bytes while it has its default.
     assert "descending" not in plain(IndexField(field="a"))[1]
     assert plain(IndexField(field="a", descending=True))[1]["descending"] is True
+
+
+SEEN: Final = (("seen", Arithmetic(op="+", left=FieldRef(path=("seen",)), right=Literal(value=1))),)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Update(
+            entity="Word",
+            identity=("a",),
+            changes={"best": decimal.Decimal("1.5")},
+            expressions=SEEN,
+            where=QUERY.filter,
+            if_version=7,
+        ),
+        UpdateWhere(query=QUERY, changes={}, expressions=SEEN),
+        DeleteWhere(query=QUERY, budget=5),
+        Upsert(
+            entity="Word",
+            rows=({"text": "a"},),
+            by=("text",),
+            take=("best",),
+            changes={"tags": ("x", "y")},
+            expressions=SEEN,
+        ),
+        WriteGraph(
+            rows=(
+                GraphRow(entity="Word", values={"text": "a"}, mode="save"),
+                GraphRow(entity="Use", values={}, links=(("word", 0),)),
+            )
+        ),
+        Connect(
+            entity="Word",
+            identity=("a",),
+            through="texts",
+            targets=((1,), (2,)),
+            mode="set",
+            values={"at": 3},
+        ),
+        MutationOutcome(entity="Word", identities=(("a",),), effects=("created",)),
+    ],
+)
+def test_a_statement_comes_back_as_it_was_sent(node: Any) -> None:
+    assert decode_node(encode_node(node)) == node
+
+
+def test_a_pair_of_another_length_or_kind_is_refused() -> None:
+    with pytest.raises(ValueTypeError, match="is not a tuple of 2"):
+        wrong: Any = (("seen",),)
+        encode_node(UpdateWhere(query=QUERY, changes={}, expressions=wrong))
+    good = plain(UpdateWhere(query=QUERY, changes={}, expressions=SEEN))[1]
+    for expressions in ([["seen"]], [["seen", 1]], [1], [[1, good["expressions"][0][1]]]):
+        with pytest.raises(ProtocolError):
+            decode_node(packed("UpdateWhere", {**good, "expressions": expressions}))

@@ -13,6 +13,7 @@ from ormdb.errors import (
     CheckError,
     ForeignKeyError,
     ImmutableError,
+    LimitError,
     OrmdbError,
     QueryError,
     RequiredError,
@@ -20,7 +21,7 @@ from ormdb.errors import (
     UsageError,
     ValueRangeError,
 )
-from ormdb.ir.expr import FieldRef
+from ormdb.ir.expr import Arithmetic, Expr, FieldRef, Literal
 from ormdb.ir.graph import GraphQuery, Include, OrderSpec, Page
 from ormdb.ir.mutation import DeleteWhere, Insert, Mutation, MutationOutcome, Update, UpdateWhere
 from ormdb.ir.value import RowDict, Value
@@ -210,6 +211,24 @@ def test_what_an_expression_gives_has_to_fit_its_field(db: Database) -> None:
         expressions=(("points", plus("points + 1")),),
     )
     refused(db, UsageError, twice)
+
+
+def test_expressions_that_are_equal_but_of_other_numbers_are_told_apart(db: Database) -> None:
+    def plus_one(one: Value) -> UpdateWhere:
+        added = Arithmetic(op="+", left=FieldRef(path=("points",)), right=Literal(value=one))
+        return update("Member", None, points=added)
+
+    run(db, plus_one(1))
+    refused(db, QueryError, plus_one(1.0))
+    refused(db, QueryError, plus_one(True))
+    run(db, plus_one(1))
+
+
+def test_an_expression_without_end_is_refused(db: Database) -> None:
+    deep: Expr = FieldRef(path=("points",))
+    for _ in range(5_000):
+        deep = Arithmetic(op="+", left=deep, right=Literal(value=1))
+    refused(db, LimitError, update("Member", None, points=deep))
 
 
 def test_an_update_by_identity_takes_expressions_too(db: Database) -> None:
