@@ -25,6 +25,7 @@ from ormdb.model.fields import Field, Many, One, field, index, many, one, sequen
 OPENING: Final = 100  # what each account holds in the beginning
 ACCOUNTS: Final = 4
 BADGES: Final = 6
+DRAFTS: Final = 3
 NOWHERE: Final = -1  # the tag of an item that no set has
 
 
@@ -103,6 +104,15 @@ class Page(Entity):
     folder: One[Folder] = one(via="folder_id", on_delete="cascade")
 
 
+class Draft(Entity):
+    """Deleted softly from the beginning, `DRAFTS` of each shelf."""
+
+    __soft_delete__ = True
+
+    id: Field[int] = field(identity=True)
+    shelf: Field[int] = field(index=True)
+
+
 class Team(Entity):
     id: Field[int] = field(identity=True)
     players: Many[Player] = many(inverse="team")
@@ -122,7 +132,7 @@ class Account(Entity):
 
 SCHEMA: Final = (
     *(Board, Note, Item, Tally, Badge, Link, Ticket, Claim),
-    *(Owner, Pet, Folder, Page, Team, Player, Account),
+    *(Owner, Pet, Folder, Page, Draft, Team, Player, Account),
 )
 # No row refers to one that went with all that referred to it.
 TOTALS: Final[Mapping[Hashable, int]] = {"bank": ACCOUNTS * OPENING, "left behind": 0}
@@ -134,5 +144,9 @@ def found(database: Database, keys: int) -> None:
         txn.insert_many([Board(id=key, log=[], value=None) for key in range(keys)])
         for entity in ("Owner", "Folder", "Team"):
             txn.insert_rows(entity, [{"id": key} for key in range(keys)])
+        drafts = [
+            Draft(id=key * DRAFTS + n, shelf=key) for key in range(keys) for n in range(DRAFTS)
+        ]
+        txn.delete(*txn.insert_many(drafts))
         txn.insert_many([Badge(id=number) for number in range(BADGES)])
         txn.insert_many([Account(id=key, balance=OPENING) for key in range(ACCOUNTS)])

@@ -23,11 +23,13 @@ from ormdb.errors import ForeignKeyError, NotFoundError, UniqueError
 from ormdb.model.folding import count
 from ormdb.testing.history import Record
 from ormdb.testing.playground_schema import (
+    DRAFTS,
     NOWHERE,
     Account,
     Badge,
     Board,
     Claim,
+    Draft,
     Folder,
     Item,
     Note,
@@ -281,6 +283,22 @@ def _badges(txn: Transaction, record: Record, step: Step) -> None:
     record.members(("badges", step.key), [badge.id for badge in board.badges])
 
 
+def _revive(txn: Transaction, record: Record, step: Step) -> None:
+    """Bring back what was deleted softly; whether it was brought back before the engine knows."""
+    number: int = step.key * DRAFTS + step.value
+    try:
+        txn.restore(Draft.key(number))
+    except (NotFoundError, UniqueError):
+        _drafts(txn, record, step)
+        return
+    record.add(("drafts", step.key), number)
+
+
+def _drafts(txn: Transaction, record: Record, step: Step) -> None:
+    drafts = txn.fetch(Draft.where(Draft.shelf == step.key))
+    record.members(("drafts", step.key), [draft.id for draft in drafts])
+
+
 # --- foreign keys -----------------------------------------------------------------------------
 
 
@@ -424,6 +442,8 @@ STEPS: Final[Mapping[str, Doing]] = {
     "clear": _clear,
     "wear": _wear,
     "badges": _badges,
+    "revive": _revive,
+    "drafts": _drafts,
     "adopt": _adopt,
     "leave": _leave,
     "pets": _pets,

@@ -27,7 +27,7 @@ from ormdb.database.database import Database
 from ormdb.database.opening import open_database
 from ormdb.testing.history import History, Recorder
 from ormdb.testing.playground import SCHEMA, TOTALS, Playground, found
-from ormdb.testing.playground_schema import ACCOUNTS, BADGES
+from ormdb.testing.playground_schema import ACCOUNTS, BADGES, DRAFTS
 from ormdb.testing.scheduler import Plan, Script, Stage, Step, play
 
 Durability: TypeAlias = Literal["full", "relaxed", "none"]
@@ -40,7 +40,7 @@ WAYS: Final = (None, "range", "scan", "include", "path", "any", "page")
 # Steps that need no more than a key.
 KEYED: Final = frozenset(
     {"read_log", "read", "read_last", "read_claim", "read_name"}
-    | {"badges", "leave", "pets", "shred", "pages", "disband", "players"}
+    | {"badges", "drafts", "leave", "pets", "shred", "pages", "disband", "players"}
 )
 # What reads goes with what writes it; a transaction does one or two of these, on few keys.
 THEMES: Final[tuple[tuple[str, ...], ...]] = (
@@ -53,6 +53,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("ticket", "tickets"),
     ("add", "members", "members", "remove", "move_out", "clear"),
     ("wear", "badges"),
+    ("revive", "drafts"),
     ("adopt", "leave", "pets"),
     ("file", "file", "shred", "pages"),
     ("join", "join", "disband", "players"),
@@ -111,6 +112,8 @@ def _draw_step(chance: random.Random, kind: str, epoch: int, fresh: int) -> Step
         return Step(kind, key, chance.choice((None, "table", "derive")))
     if kind == "wear":
         return Step(kind, key, chance.randrange(BADGES))
+    if kind == "revive":
+        return Step(kind, key, chance.randrange(DRAFTS))
     if kind in KEYED:
         return Step(kind, key)
     return Step(kind, key, fresh)

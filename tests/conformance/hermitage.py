@@ -50,6 +50,13 @@ class Poster(Entity):
     film: One[Film | None] = one(on_delete="set_null")
 
 
+class Login(Entity):
+    __soft_delete__ = True
+
+    id: Field[int] = field(identity=True)
+    name: Field[str] = field(unique=True)
+
+
 class Actor(Entity):
     id: Field[int] = field(identity=True)
     roles: Many[Role] = many(inverse="actor")
@@ -61,17 +68,19 @@ class Role(Entity):
     actor: One[Actor] = one()
 
 
-SCHEMA: Final = (Row, Film, Review, Poster, Actor, Role)
+SCHEMA: Final = (Row, Film, Review, Poster, Login, Actor, Role)
 
 
 def found(path: str) -> None:
     """Two rows; two films, the first with two roles, the second with a review and a poster; three
-    actors."""
+    actors; two logins, of which the first was deleted softly."""
     with ormdb.open(path, schema=SCHEMA, statistics="manual") as db:
         db.insert_many([Row(id=1, value=10), Row(id=2, value=20)])
         db.insert_many([Film(id=1, title="one", year=1), Film(id=2, title="two", year=2)])
         db.insert(Review(id=1, film=Film.key(2)))
         db.insert(Poster(id=1, colour="red", film=Film.key(2)))
+        db.insert_many([Login(id=1, name="ada"), Login(id=2, name="bob")])
+        db.delete(Login.key(1))
         db.insert_many([Actor(id=number) for number in (1, 2, 3)])
         roles = [Role(id=number, film=Film.key(1), actor=Actor.key(number)) for number in (1, 2)]
         db.insert_many(roles)
@@ -120,6 +129,16 @@ def perform(txn: Transaction, command: str, arguments: Sequence[Any]) -> Any:
             return txn.connect(Film.key(film), Film.actors, Actor.key(actor))
         case "disconnect", film, actor:
             return txn.disconnect(Film.key(film), Film.actors, Actor.key(actor))
+        case ("logins",):
+            return {login.id: login.name for login in txn.fetch(Login)}
+        case "login", name:
+            return [login.id for login in txn.fetch(Login.where(Login.name == name))]
+        case "add login", number, name:
+            txn.insert(Login(id=number, name=name))
+        case "delete login", number:
+            txn.delete(Login.key(number))
+        case "restore login", number:
+            txn.restore(Login.key(number))
         case "add role", number, film, actor:
             txn.insert(Role(id=number, film=Film.key(film), actor=Actor.key(actor)))
         case "delete role", number:

@@ -346,3 +346,56 @@ def test_of_two_that_disconnect_after_they_looked_one_is_refused(crew: Crew) -> 
     assert one.do("commit") == COMMITTED
     assert two.do("commit") == REFUSED
     assert crew.after("actors of", 1) == [2]
+
+
+@pytest.mark.parametrize("first", ["the restored", "the new"])
+def test_of_a_restored_row_and_a_new_one_with_its_unique_value_one_is_refused(
+    crew: Crew, first: str
+) -> None:
+    one, two = crew.begin(), crew.begin()
+    one.do("restore login", 1)
+    two.do("add login", 3, "ada")
+    earlier, later = (one, two) if first == "the restored" else (two, one)
+    assert earlier.do("commit") == COMMITTED
+    assert later.do("commit") == REFUSED
+    kept = {1: "ada"} if first == "the restored" else {3: "ada"}
+    assert crew.after("logins") == kept | {2: "bob"}
+
+
+def test_of_two_that_restore_the_same_row_one_is_refused(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    one.do("restore login", 1)
+    two.do("restore login", 1)
+    assert one.do("commit") == COMMITTED
+    assert two.do("commit") == REFUSED
+    assert crew.after("logins") == {1: "ada", 2: "bob"}
+
+
+def test_who_did_not_find_a_row_that_is_restored_is_refused(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    assert one.do("login", "ada") == []
+    two.do("restore login", 1)
+    assert two.do("commit") == COMMITTED
+    assert one.do("login", "ada") == []
+    one.do("set", 1, 11)
+    assert one.do("commit") == REFUSED
+
+
+def test_who_found_a_row_that_is_deleted_softly_is_refused(crew: Crew) -> None:
+    one, two = crew.begin(), crew.begin()
+    assert one.do("logins") == {2: "bob"}
+    two.do("delete login", 2)
+    assert two.do("commit") == COMMITTED
+    assert one.do("logins") == {2: "bob"}
+    one.do("set", 1, 11)
+    assert one.do("commit") == REFUSED
+
+
+def test_a_name_that_was_given_up_softly_may_be_taken(crew: Crew) -> None:
+    one = crew.begin()
+    one.do("delete login", 2)
+    one.do("add login", 3, "bob")
+    assert one.do("commit") == COMMITTED
+    two = crew.begin()
+    assert two.do("restore login", 2) == REFUSED
+    assert crew.after("logins") == {3: "bob"}
