@@ -86,7 +86,9 @@ def found(path: str) -> None:
         db.insert_many(roles)
 
 
-def perform(txn: Transaction, command: str, arguments: Sequence[Any]) -> Any:
+def perform(  # long because: one table of commands
+    txn: Transaction, command: str, arguments: Sequence[Any]
+) -> Any:
     """Do one thing; what it answers can be sent between processes."""
     match command, *arguments:
         case "get", number:
