@@ -278,7 +278,12 @@ class Moves:
     def _upsert(self, entity: str) -> Upsert:
         """Rows of which some are there, known by their identity or by a unique index."""
         rows = self.rows(entity, self._random.choice((1, 2, 3)))
-        by = self._random.choice(_KNOWN_BY.get(entity, ((),)))
+        late = {
+            tuple(part.field for part in index.fields)
+            for index in entity_of(self._state.bundle, entity).indexes
+            if index.deferred  # by which no row is known
+        }
+        by = self._random.choice([one for one in _KNOWN_BY.get(entity, ((),)) if one not in late])
         there = list(self._state.tables[entity].values())
         names = by or entity_of(CLUB, entity).identity
         for row in rows:

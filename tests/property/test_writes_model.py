@@ -44,7 +44,7 @@ def test_constraints_hold_on_disk_as_they_do_among_plain_dicts(box: Box) -> None
         box.count(EXAMPLES)
 
 
-@pytest.mark.soak(seconds=30, cases_min=60)
+@pytest.mark.soak(seconds=30, cases_min=30)
 def test_cascades_and_late_checks_do_as_among_plain_dicts(box: Box) -> None:
     for seed in box.seeds():
         bundle = loose_club(seed)
