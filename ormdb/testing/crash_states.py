@@ -28,6 +28,7 @@ from ormdb.testing.crash_trace import Event, Mark, Resize, Sync, Write
 
 PAGE_BYTES: Final = 4_096
 SECTOR_BYTES: Final = 512
+_DRAWN_PER_POINT_MIN: Final = 4  # fewer would be what a killed process leaves, and little else
 _DRAWN_PER_POINT: Final = 400  # at one place, in one round; most states are drawn elsewhere
 
 
@@ -128,10 +129,11 @@ def crash_states(events: Sequence[Event], *, states: int, seed: int = 0) -> Iter
     """
     seen: set[tuple[int, int, int]] = set()
     points = sum(1 for event in events if isinstance(event, Write | Resize))
-    each = max(1, -(-states // max(1, points)))
+    each = max(_DRAWN_PER_POINT_MIN, -(-states // max(1, points)))
+    chance = states / max(1, points * each)  # of a place to be looked at, where there are many
     for round_ in range(8):
         before = len(seen)
-        for state in _round(events, random.Random(f"{seed} {round_}"), each, seen):
+        for state in _round(events, random.Random(f"{seed} {round_}"), (each, chance), seen):
             yield state
             if len(seen) >= states:
                 return
@@ -140,12 +142,17 @@ def crash_states(events: Sequence[Event], *, states: int, seed: int = 0) -> Iter
 
 
 def _round(
-    events: Sequence[Event], pick: random.Random, each: int, seen: set[tuple[int, int, int]]
+    events: Sequence[Event],
+    pick: random.Random,
+    how: tuple[int, float],
+    seen: set[tuple[int, int, int]],
 ) -> Iterator[CrashState]:
     disk = _Disk()
+    each, chance = how
     acknowledged = begun = 0
     for number, event in enumerate(events):
         drawn = 1
+        many = each if pick.random() < chance else 0
         match event:
             case Mark(text):
                 word, _, version = text.partition(" ")
@@ -156,12 +163,12 @@ def _round(
             case Resize(size):
                 disk.pending.append(_Piece(size, b"", False, number))
                 disk.size = max(disk.size, size)
-                drawn = each
+                drawn = many
             case Write(offset, data, _):
                 disk.write(offset, data, number)
-                drawn = each
+                drawn = many
         wanted = min(drawn, _DRAWN_PER_POINT)
-        for kind, chosen in _choices(disk, pick, tries=2 * wanted):
+        for kind, chosen in _choices(disk, pick, tries=2 * wanted) if wanted else ():
             mark, content = disk.content(chosen)
             if (mark, acknowledged, begun) in seen:
                 continue

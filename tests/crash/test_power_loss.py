@@ -39,7 +39,7 @@ def test_a_loss_of_power_leaves_every_acknowledged_commit_and_nothing_half_done(
 
 
 def test_without_syncs_a_loss_of_power_loses_commits_and_is_caught(tmp_path: Path) -> None:
-    report = explore(tmp_path, 250, durability="none")
+    report = explore(tmp_path, 400, durability="none")
     assert report.found["lost"] > 0, "no acknowledged commit was lost: the explorer sees nothing"
     assert report.found.keys() & {"torn", "damage", "refused", "died"}
 
