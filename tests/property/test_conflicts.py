@@ -68,7 +68,7 @@ def check_validation(stage: Stage) -> tuple[int, int]:
     return passed, refused
 
 
-@pytest.mark.soak(seconds=25, cases_min=600)
+@pytest.mark.soak(seconds=12, cases_min=300)
 def test_reads_that_pass_validation_give_the_same_answer(box: boxes.Box) -> None:
     passed = refused = 0
     for seed in box.seeds():

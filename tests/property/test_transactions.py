@@ -53,7 +53,7 @@ def check_own_writes(stage: Stage, *, exclusive: bool) -> int:
     return count
 
 
-@pytest.mark.soak(seconds=30, cases_min=600)
+@pytest.mark.soak(seconds=12, cases_min=300)
 def test_a_transaction_reads_its_own_writes_as_others_will(box: boxes.Box, tmp_path: Path) -> None:
     for seed in box.seeds():
         with open_stage(seed, tmp_path if seed % 2 else None, commits=1) as stage:
