@@ -61,7 +61,7 @@ class _Difference:
     __slots__ = ("bytes_held", "hides_base", "removed", "removed_count", "written")
 
     def __init__(self, space: Space) -> None:
-        self.written = SortedBlocks(space.duplicate_bytes, self)
+        self.written = SortedBlocks(space.duplicate_bytes, object())
         self.removed: dict[bytes, set[bytes]] = {}  # in a map the keys alone matter
         self.removed_count = 0
         self.hides_base = False

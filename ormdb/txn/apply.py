@@ -125,6 +125,7 @@ class Applier:
                 live, wall_us=tape.wall_us, numbers=drawing, random_bytes=drawing.random_bytes
             )
         self._ground.moment = self._moment
+        self._ground.clock.enter(self._moment)
         try:
             return self._applied(mutation)
         except BaseException:
@@ -133,6 +134,7 @@ class Applier:
             raise
         finally:
             self._ground.moment = self._moment = live
+            self._ground.clock.leave()
 
     def _applied(self, mutation: Mutation) -> MutationOutcome:
         if isinstance(mutation, WriteGraph) and not mutation.rows:
@@ -225,7 +227,18 @@ class Applier:
     ) -> list[tuple[RelationLayout, bytes]]:
         """Insert rows of a bulk load; the references into `incomplete` entities, of which more
         rows will come, that have no target yet."""
-        self._ground.moment = self._moment  # statements of others may have come in between
+        self._ground.clock.enter(self._moment)
+        try:
+            return self._load(entity, given, incomplete)
+        finally:
+            self._ground.clock.leave()
+
+    def _load(
+        self,
+        entity: EntityLayout,
+        given: Sequence[RowDict] | ColumnChunk,
+        incomplete: Container[str],
+    ) -> list[tuple[RelationLayout, bytes]]:
         builder = self._builder(entity)
         if isinstance(given, ColumnChunk):
             rows = builder.build_columns(given.values, given.count, self._moment)

@@ -68,16 +68,6 @@ class Ground:
     def layout(self) -> Layout:
         return self.writer.layout
 
-    @property
-    def moment(self) -> WriteMoment:
-        """What the statement writes with."""
-        return self._moment
-
-    @moment.setter
-    def moment(self, moment: WriteMoment) -> None:
-        self._moment = moment
-        self.clock.enter(moment)
-
     def entity(self, name: str) -> EntityLayout:
         """An entity by its name."""
         return entity_named(self.layout, name)

@@ -51,6 +51,10 @@ class StatementClock:
         """What this thread does from here on means this moment."""
         self._here.moment = moment
 
+    def leave(self) -> None:
+        """The statement is done; its moment leads to the transaction, and is let go."""
+        self._here.moment = None
+
     def wall_us(self) -> int:
         moment = self._here.moment
         return self._clock.wall_us() if moment is None else moment.wall_us

@@ -107,6 +107,7 @@ class HostelMachine:
         self.txn: Transaction | None = None
         self.txn_version = 0
         self.written: PlainHostel | None = None  # what the open transaction has made of the rows
+        self.statements: list[Mutation] = []  # by which it has
         # From the first commits on every space exists: nobody waits for a writer to learn of one.
         for mutations in first_commits():
             self.db.run_mutations(mutations)
@@ -130,7 +131,7 @@ class HostelMachine:
         """Ask every question once more, and whoever still stands somewhere for its answer."""
         if self.txn is not None:
             self.txn.rollback()
-            self.txn = self.written = None
+            self.txn, self.written, self.statements = None, None, []
         while self.led:
             self.finish(self.led.pop())
         for number in range(len(QUESTIONS)):
@@ -194,16 +195,12 @@ class HostelMachine:
     def write(self, moves: Moves) -> None:
         """Statements of the open transaction, which sees them; others do not."""
         assert self.txn is not None
-        mutations, state = made_of(self.written or self.newest, moves.changes())
+        base = self.written or self.states[self.txn_version]
+        mutations, state = made_of(base, moves.changes())
         if not mutations:
             return
-        try:
-            self.txn.run_mutations(mutations)
-        except ConflictError:
-            assert self.written is None
-            assert self.version > self.txn_version
-            self.txn = None  # it has ended itself
-            return
+        self.txn.run_mutations(mutations)
+        self.statements += mutations
         self.written = state
         for ask in moves.asks():
             self.see_within(ask)
@@ -218,11 +215,19 @@ class HostelMachine:
         """Commit the open transaction, or roll it back."""
         assert self.txn is not None
         if moves.chance(5):
-            self.txn.commit()
-            self.settle(self.written or self.newest)
+            try:
+                self.txn.commit()
+            except ConflictError:
+                assert self.version > self.txn_version
+                self.settle(self.newest)
+            else:
+                state = self.newest
+                for mutation in self.statements:
+                    state = state.apply(mutation)
+                self.settle(state)
         else:
             self.txn.rollback()
-        self.txn = self.written = None
+        self.txn, self.written, self.statements = None, None, []
         for ask in moves.asks():
             self.see(self.db, self.version, ask)
 
@@ -486,8 +491,8 @@ def _without(machine: HostelMachine) -> bool:
 
 
 RULES: Final[dict[str, tuple[Callable[[HostelMachine, Moves], None], Condition]]] = {
-    "commit": (HostelMachine.commit, _nobody_writes),
-    "load": (HostelMachine.load, _nobody_writes),
+    "commit": (HostelMachine.commit, _always),
+    "load": (HostelMachine.load, _always),
     "begin": (HostelMachine.begin, _without),
     "write": (HostelMachine.write, _within),
     "read_within": (HostelMachine.read_within, _within),
@@ -504,9 +509,9 @@ RULES: Final[dict[str, tuple[Callable[[HostelMachine, Moves], None], Condition]]
     "look_back": (HostelMachine.look_back, _always),
     "start_reader": (HostelMachine.start_reader, lambda machine: len(machine.led) < READERS_MAX),
     "step_reader": (HostelMachine.step_reader, lambda machine: bool(machine.led)),
-    "overtake_here": (HostelMachine.overtake_here, _nobody_writes),
-    "overtake_there": (HostelMachine.overtake_there, _nobody_writes),
-    "fall_behind": (HostelMachine.fall_behind, _nobody_writes),
+    "overtake_here": (HostelMachine.overtake_here, _always),
+    "overtake_there": (HostelMachine.overtake_there, _always),
+    "fall_behind": (HostelMachine.fall_behind, _always),
     "ask_there": (HostelMachine.ask_there, _always),
     "tidy_up": (HostelMachine.tidy_up, _nobody_writes),
     "reopen": (HostelMachine.reopen, _without),

@@ -17,8 +17,8 @@ from ormdb.query import answer_source
 from ormdb.storage import row_cache
 from ormdb.storage.changelog import LogEntry, Op, read_entries
 from ormdb.storage.row_cache import RowCache, Shelf
-from ormdb.storage.views import CurrentView, PastView, View
-from ormdb.txn.commit import OpenCommit
+from ormdb.storage.views import PastView, View
+from ormdb.txn.reads import RecordingView
 from tests.box import Box
 from tests.oracle.compare import DifferenceError
 from tests.oracle.hostel_machine import walk
@@ -153,13 +153,12 @@ def the_past_is_kept(patch: pytest.MonkeyPatch) -> None:
 def transactions_keep_what_they_wrote(patch: pytest.MonkeyPatch) -> None:
     """Rows that a transaction has written and read are kept before they are committed."""
 
-    def view(self: OpenCommit) -> CurrentView:
-        made = views(self)
-        made.cache = caches[-1]
-        return made
+    def recording(self: RecordingView, *given: Any) -> None:
+        begin(self, *given)
+        self.cache = caches[-1]
 
-    caches, views = made_caches(patch), OpenCommit.view
-    patch.setattr(OpenCommit, "view", view)
+    caches, begin = made_caches(patch), RecordingView.__init__
+    patch.setattr(RecordingView, "__init__", recording)
 
 
 def pages_forget_what_else_they_read(patch: pytest.MonkeyPatch) -> None:

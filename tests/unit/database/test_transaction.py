@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,23 @@ def test_a_change_of_the_schema_ends_a_transaction_that_wrote(tmp_path: Path) ->
             other.insert(Wider(name="y", size=1, colour="red"))
         with pytest.raises(ConflictError, match="schema"):
             txn.commit()
+
+
+def test_a_transaction_that_nobody_ends_lets_its_commit_go_when_it_is_dropped(
+    tmp_path: Path,
+) -> None:
+    with ormdb.open(tmp_path / "a.ormdb", schema=[Thing, Other], statistics="manual") as db:
+        db.insert(Thing(name="first", size=1))
+        gc.collect()
+        gc.disable()  # reference counts alone have to do it
+        try:
+            txn = db.transaction()
+            assert txn.get(Thing, 1) is not None
+            txn.update(Thing.key(1), Thing.size.to(5))
+            txn.insert(Thing(name="x", size=1))
+            assert db.statistics().engine.readers == 1
+            del txn
+            db.get(Thing, 1)  # whoever begins to read ends what was dropped
+            assert db.statistics().engine.readers == 0
+        finally:
+            gc.enable()
