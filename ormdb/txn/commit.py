@@ -285,7 +285,8 @@ class Committer:
                         part.commit()
                 except (UsageError, ConflictError) as error:
                     commit.abort()
-                    results.append(error)
+                    # Its frames refer to these results: without them, nothing keeps itself alive.
+                    results.append(error.with_traceback(None))
                     continue
                 except BaseException:
                     commit.abort()

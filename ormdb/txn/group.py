@@ -92,8 +92,12 @@ class CommitQueue:
                 self._wait(own)
             if leads or own.is_leader:
                 self._lead(own)
-        if own.error is not None:
-            raise own.error
+        error, own.error = own.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame, which would keep those above it alive
         assert own.result is not None
         return own.result
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -180,3 +182,24 @@ def test_who_holds_the_writer_is_told_instead_of_waiting_for_itself(db: Database
 @pytest.fixture
 def db() -> Database:
     return ormdb.open(":memory:", schema=[Thing])
+
+
+def test_an_error_keeps_nothing_alive_once_it_is_dropped(db: Database) -> None:
+    class Held:
+        pass
+
+    def fail() -> weakref.ref[Held]:
+        held = Held()
+        found = weakref.ref(held)
+        try:
+            db.insert_rows(Thing, [{"id": 1, "name": "x"}, {"id": 1, "name": "y"}])
+        except UniqueError:
+            return found
+        raise AssertionError("it was not refused")
+
+    gc.collect()
+    gc.disable()  # reference counts alone have to do it
+    try:
+        assert fail()() is None
+    finally:
+        gc.enable()
