@@ -98,10 +98,10 @@ class Applier:
                 for index in kept
                 if isinstance(index, IndexLayout) and (index.unique or index.deferred)
             }
-        self._moment = WriteMoment(
+        moment = WriteMoment(
             version=version, wall_us=wall_us, numbers=counters, random_bytes=clock.random_bytes
         )
-        self._ground = Ground(self.writer, self._probes, tools, self._moment, select)
+        self._ground = Ground(self.writer, self._probes, tools, moment, select)
         self._deferred = self._ground.deferred
 
     def apply(
@@ -118,14 +118,14 @@ class Applier:
           QueryError, ConstraintError, ValueTypeError, ValueRangeError, NotFoundError: refused;
             nothing of this mutation was written.
         """
-        numbers, live, late = self.counters.mark(), self._moment, self._deferred.mark()
+        ground = self._ground
+        numbers, live, late = self.counters.mark(), ground.moment, self._deferred.mark()
         if tape is not None:
             drawing = (Recorder if record else Player)(self.counters, self._clock, tape)
-            self._moment = replace(
+            ground.moment = replace(
                 live, wall_us=tape.wall_us, numbers=drawing, random_bytes=drawing.random_bytes
             )
-        self._ground.moment = self._moment
-        self._ground.clock.enter(self._moment)
+        ground.clock.enter(ground.moment)
         try:
             return self._applied(mutation)
         except BaseException:
@@ -133,8 +133,8 @@ class Applier:
             self._deferred.reset(late)
             raise
         finally:
-            self._ground.moment = self._moment = live
-            self._ground.clock.leave()
+            ground.moment = live
+            ground.clock.leave()
 
     def _applied(self, mutation: Mutation) -> MutationOutcome:
         if isinstance(mutation, WriteGraph) and not mutation.rows:
@@ -214,7 +214,7 @@ class Applier:
     def _create(
         self, entity: EntityLayout, dicts: Sequence[RowDict], leaving: Leaving | None
     ) -> list[tuple[Value, ...]]:
-        rows = self._builder(entity).build(dicts, self._moment)
+        rows = self._builder(entity).build(dicts, self._ground.moment)
         self._insert_built(entity, rows, unresolved=None, leaving=leaving)
         return [identity_of(entity, row) for row in rows]
 
@@ -227,7 +227,7 @@ class Applier:
     ) -> list[tuple[RelationLayout, bytes]]:
         """Insert rows of a bulk load; the references into `incomplete` entities, of which more
         rows will come, that have no target yet."""
-        self._ground.clock.enter(self._moment)
+        self._ground.clock.enter(self._ground.moment)
         try:
             return self._load(entity, given, incomplete)
         finally:
@@ -241,9 +241,9 @@ class Applier:
     ) -> list[tuple[RelationLayout, bytes]]:
         builder = self._builder(entity)
         if isinstance(given, ColumnChunk):
-            rows = builder.build_columns(given.values, given.count, self._moment)
+            rows = builder.build_columns(given.values, given.count, self._ground.moment)
         else:
-            rows = builder.build(given, self._moment)
+            rows = builder.build(given, self._ground.moment)
         unresolved: dict[str, list[int]] = {
             relation.name: [] for relation in entity.outgoing if relation.target.name in incomplete
         }
